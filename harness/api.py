@@ -1,0 +1,151 @@
+"""The Python face of the harness: ``run``, ``rescore``, ``load``, ``score``. The commands call these and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.config import RunConfig, load_run
+from harness.engine.events import Listener
+from harness.engine.plan import Plan, make_plan
+from harness.engine.preview import FirstPrompt, first_prompts
+from harness.engine.rescore import rescore_run
+from harness.engine.run import RunOptions, exit_code, run_plan
+from harness.engine.score import ScoreResult, score
+from harness.report.leaderboard import write_leaderboard
+from harness.store import find_run, read_record, read_samples, samples_table
+from harness.types import RunRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Checked", "Run", "ScoreResult", "check", "load", "rescore", "run", "score"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its record, and its samples when asked for."""
+
+    record: RunRecord
+    path: Path
+    max_missing: float = 0.01
+
+    @property
+    def run_id(self) -> str:
+        return self.record.run_id
+
+    @property
+    def estimates(self) -> tuple[Mapping[str, Any], ...]:
+        """One mapping an entry × task × metric: value, low, high, level, n, n_missing, …"""
+        return self.record.estimates
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 4 where more than ``max_missing`` of some unit's outputs are missing."""
+        return exit_code(self.record, self.max_missing)
+
+    def samples(self, columns: Sequence[str] | None = None, where: Mapping[str, str] | None = None) -> Iterator[dict[str, list[Any]]]:
+        """Blocks of rows as columns, streaming."""
+        return read_samples(self.path, columns, where)
+
+    def to_arrow(self) -> Any:
+        """All samples as a pyarrow Table."""
+        return samples_table(self.path)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All samples as a data frame, a row a model × task × sample × repeat; ``<metric>`` columns hold the values.
+
+        Raises MissingDependency if pandas is not installed.
+        """
+        return _frame(self.to_arrow())
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What ``harness validate`` found out without loading a model."""
+
+    config: RunConfig
+    plan: Plan
+    prompts: tuple[FirstPrompt, ...]
+
+
+def run(
+    config: str | Path,
+    *,
+    results: str | Path = "results",
+    overrides: Sequence[str] = (),
+    cache_dir: str | Path | None = None,
+    use_cache: bool = True,
+    new: bool = False,
+    listener: Listener = lambda event: None,
+    command: str | None = None,
+) -> Run:
+    """Do what a run config says, or go on with it where it was stopped; works inside a running event loop too.
+
+    Parameters
+    ----------
+    config : the YAML file.
+    results : the folder that gets the run's folder.
+    overrides : ``"models.a.dtype=float32"``, as with ``--set``.
+    cache_dir : where answers, weights and indexes are kept; None: the user's cache folder.
+    use_cache : False asks every model anew (weights and indexes are still kept).
+    new : start a new run even if an unfinished one has the same plan.
+    listener : is called with the events of ``harness.engine.events``.
+
+    Raises ConfigError, DataError, BackendError …: every one a HarnessError with its exit code; Interrupted on Ctrl-C.
+    """
+    loaded = load_run(Path(config), overrides)
+    options = RunOptions(
+        results=Path(results), cache_dir=cache_folder(cache_dir), use_cache=use_cache, new=new, listener=listener,
+        command=command or f"harness run {config}",
+    )  # fmt: skip
+    record = run_plan(make_plan(loaded), options, write_leaderboard)
+    return Run(record, options.results / record.run_id, loaded.max_missing)
+
+
+def check(config: str | Path, overrides: Sequence[str] = ()) -> Checked:
+    """Everything that can be known of a config without loading a model: its faults, its data, the first prompts."""
+    loaded = load_run(Path(config), overrides)
+    plan = make_plan(loaded)
+    return Checked(loaded, plan, tuple(first_prompts(plan)))
+
+
+def rescore(run: str | Path, *, metrics: Sequence[str] = (), results: str | Path = "results") -> Run:
+    """Score the stored answers of a run again, with its own metrics or with others; a new run whose ``parent`` is the old one."""
+    folder = find_run(Path(results), str(run))
+    record = rescore_run(folder, Path(results), metrics, write_leaderboard)
+    return Run(record, Path(results) / record.run_id)
+
+
+def load(run: str | Path = "latest", *, results: str | Path = "results") -> Run:
+    """A finished run: a path, an id or the beginning of one, ``latest``, ``latest~1``, ``latest:CONFIG``."""
+    folder = find_run(Path(results), str(run))
+    return Run(read_record(folder), folder)
+
+
+def cache_folder(given: str | Path | None = None) -> Path:
+    """The folder given, or the user's cache folder of this system."""
+    if given is not None:
+        return Path(given)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("harness-eval", appauthor=False))
+
+
+def _frame(table: Any) -> pd.DataFrame:
+    from harness.errors import MissingDependency
+
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise MissingDependency("to_pandas", ["pandas"], "notebook") from error
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        values = table.column(name).to_pylist()
+        if name.startswith("metric."):
+            columns[name.removeprefix("metric.")] = [None if value is None else value["value"] for value in values]
+        else:
+            columns[name] = values
+    return pd.DataFrame(columns)

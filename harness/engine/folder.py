@@ -1,0 +1,77 @@
+"""The folder of a run that is not finished: found again by its plan, locked by one process, closed by its record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.codec import dumps
+from harness.engine.journal import Journal, read_header
+from harness.store import JOURNAL, create_run, is_finished, run_folders
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+_LOCK = ".lock"
+LOG = "log.jsonl"
+
+
+class OpenRun:
+    """An unfinished run that this process holds the lock of."""
+
+    def __init__(self, folder: Path, lock: BaseFileLock, resumed: bool) -> None:
+        self.folder, self.resumed, self._lock = folder, resumed, lock
+
+    def journal(self, header: Mapping[str, Any], say: Callable[[str], None]) -> Journal:
+        path = self.folder / JOURNAL
+        return Journal(path, None if self.resumed else header, say)
+
+    def log(self, kind: str, **fields: Any) -> None:
+        """Append one line to ``log.jsonl``."""
+        line = dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kind": kind, **fields})
+        with (self.folder / LOG).open("ab") as stream:
+            stream.write(line + b"\n")
+
+    def finish(self) -> None:
+        """After ``run.json`` is there: the journal has been compacted and goes."""
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        self._lock.release()
+        (self.folder / _LOCK).unlink(missing_ok=True)
+
+
+def open_run(results: Path, name: str, plan_hash: str, *, new: bool, say: Callable[[str], None]) -> OpenRun:
+    """The newest unfinished run of that name and plan, or a new one.
+
+    A run that another process is working on is left to it, and a new one is started.
+    """
+    for folder in [] if new else reversed(run_folders(results)):
+        header = None if is_finished(folder) else read_header(folder / JOURNAL)
+        if header is None or header.get("plan_hash") != plan_hash or header.get("name") != name:
+            continue
+        lock = _lock(folder)
+        if lock is None:
+            say(f"{folder.name} has the same plan and is being worked on by another process; starting a run of its own")
+            continue
+        if is_finished(folder):  # the other process finished it while we looked
+            lock.release()
+            continue
+        return OpenRun(folder, lock, resumed=True)
+    folder = create_run(results, name)
+    new_lock = _lock(folder)
+    assert new_lock is not None, "a folder that was just made is nobody else's"
+    return OpenRun(folder, new_lock, resumed=False)
+
+
+def _lock(folder: Path) -> BaseFileLock | None:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return None
+    return lock

@@ -1,0 +1,155 @@
+"""The journal: every output on disk under its key before it counts, one JSON line each.
+
+The file begins with a header line. The outputs of one unit's chunk follow a marker ``{"c": [unit, chunk]}``; a resumed run
+may open a chunk again, so one chunk can have several segments. Lines are appended with one ``write`` a batch, so a killed
+process leaves at most one torn line, the last; a power cut costs what was written since the last sync, at most a second.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.codec import decode_output, dumps, encode_output, loads
+from harness.errors import DataError, StoreError
+from harness.types import Key, Output
+
+SCHEMA = 1
+_MARK = b'{"c":'
+_SYNC_SECONDS = 1.0
+
+
+class Journal:
+    """Append-only; opened by one process at a time (its caller holds the folder's lock)."""
+
+    def __init__(self, path: Path, header: Mapping[str, Any] | None = None, say: Callable[[str], None] = lambda m: None) -> None:
+        """Create the journal with this header, or, without one, go on with the journal that is there."""
+        self._say = say
+        self._segments: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        self._current: tuple[int, int] | None = None
+        self._error: OSError | None = None
+        flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        if header is not None:
+            self._file = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
+            self._append(dumps({"schema": SCHEMA, **header}) + b"\n")
+        else:
+            self._file = os.open(path, flags)
+            self._drop_torn_line()
+            self._index(path)
+        self._path = path
+        self._dirty = threading.Event()
+        self._stop = threading.Event()
+        self._syncer = threading.Thread(target=self._sync_every_second, name="journal-sync", daemon=True)
+        self._syncer.start()
+
+    def chunk(self, unit: int, chunk: int) -> dict[Key, tuple[Output, bool]]:
+        """What is journaled of one chunk: key → (output, whether it came from the cache). The last line of a key counts."""
+        found: dict[Key, tuple[Output, bool]] = {}
+        for start, end in self._segments.get((unit, chunk), ()):
+            for line in self._read(start, end).splitlines():
+                try:
+                    encoded = loads(line)
+                    output = decode_output(encoded)
+                except (ValueError, KeyError, TypeError, DataError):
+                    self._say(f"{self._path}: dropped a line that cannot be read: {line[:60]!r}")
+                    continue
+                found[output.key] = (output, "cached" in encoded)
+        return found
+
+    def write(self, unit: int, chunk: int, outputs: Iterable[Output], *, cached: bool = False) -> None:
+        """Append outputs; when this returns they survive the death of the process."""
+        lines = []
+        if self._current != (unit, chunk):
+            lines.append(dumps({"c": (unit, chunk)}))
+        for output in outputs:
+            encoded = encode_output(output)
+            if cached:
+                encoded["cached"] = True
+            lines.append(dumps(encoded))
+        if lines:
+            self._append(b"\n".join(lines) + b"\n")
+            self._current = (unit, chunk)
+            self._dirty.set()
+
+    def close(self) -> None:
+        """Sync and close. Raises StoreError if the disk refused a sync."""
+        self._stop.set()
+        self._dirty.set()
+        self._syncer.join()
+        os.fsync(self._file)
+        os.close(self._file)
+        self._raise_sync_error()
+
+    def _append(self, data: bytes) -> None:
+        self._raise_sync_error()
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError as error:
+            raise StoreError(f"the journal cannot be written: {error.strerror}; what was written before is safe") from error
+
+    def _raise_sync_error(self) -> None:
+        if self._error is not None:
+            raise StoreError(f"the journal cannot be synced: {self._error.strerror}") from self._error
+
+    def _sync_every_second(self) -> None:
+        while not self._stop.wait(_SYNC_SECONDS):
+            if self._dirty.is_set():
+                self._dirty.clear()
+                try:
+                    os.fsync(self._file)
+                except OSError as error:
+                    self._error = error
+                    return
+
+    def _drop_torn_line(self) -> None:
+        end = size = os.lseek(self._file, 0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            newline = self._read(start, end).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end < size:
+            os.ftruncate(self._file, end)
+            self._say(f"dropped a torn last line of {size - end} bytes from the journal; its output will be made again")
+
+    def _index(self, path: Path) -> None:
+        position, current, start = 0, None, 0
+        with path.open("rb") as stream:
+            for line in stream:
+                if line.startswith(_MARK):
+                    self._close_segment(current, start, position)
+                    try:
+                        unit, chunk = loads(line)["c"]
+                    except (ValueError, TypeError):
+                        current = None
+                    else:
+                        current, start = (unit, chunk), position + len(line)
+                position += len(line)
+        self._close_segment(current, start, position)
+
+    def _close_segment(self, current: tuple[int, int] | None, start: int, end: int) -> None:
+        if current is not None and end > start:
+            self._segments.setdefault(current, []).append((start, end))
+
+    def _read(self, start: int, end: int) -> bytes:
+        with os.fdopen(os.dup(self._file), "rb") as stream:
+            stream.seek(start)
+            return stream.read(end - start)
+
+
+def read_header(path: Path) -> Mapping[str, Any] | None:
+    """The header of a journal, or None if it has none that can be read (killed before its first line was whole)."""
+    try:
+        with path.open("rb") as stream:
+            line = stream.readline()
+        header = loads(line) if line.endswith(b"\n") else None
+    except (OSError, ValueError):
+        return None
+    return header if isinstance(header, dict) and header.get("schema") == SCHEMA else None

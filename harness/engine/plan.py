@@ -1,0 +1,231 @@
+"""From a validated config to what will be done: units (model × task × cell), their data, and the hash that resuming goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.codec import digest, dumps
+from harness.config import Cell, ModelConfig, RunConfig, TaskConfig
+from harness.data.dataset import DataFacts, Dataset, SampleMapping
+from harness.errors import ConfigError
+from harness.plugins import catalogue
+from harness.types import Request
+
+PLAN_SCHEMA = 1
+ANSWER_NEEDS = frozenset(
+    {"text", "label", "probabilities", "logprobs", "likelihoods", "ranking", "number", "vectors", "timing", "usage"}
+)
+"""Those words of ``Metric.needs`` that an answer, not a sample, has to satisfy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One model on one task in one cell of the matrix. ``cell`` is "" where no axis touches it."""
+
+    index: int
+    model: ModelConfig
+    task: TaskConfig
+    cell: str
+
+    @property
+    def entry(self) -> str:
+        """The name under which it stands on the leaderboard."""
+        return f"{self.model.name} [{self.cell}]" if self.cell else self.model.name
+
+
+@dataclass(frozen=True, slots=True)
+class TaskData:
+    """The samples of a task, read once to be counted and hashed; every iteration reads them afresh."""
+
+    dataset: Dataset
+    facts: DataFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a run is going to do, before any model is loaded."""
+
+    config: RunConfig
+    units: tuple[Unit, ...]
+    data: Mapping[str, TaskData]
+    plan_hash: str
+
+    def task_data(self, task: TaskConfig) -> TaskData:
+        return self.data[_data_key(task)]
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Pair models with tasks, read all data once, and hash what determines the answers.
+
+    Raises ConfigError where a task finds no model, a model no task or a metric not what it needs; DataError for the data.
+    """
+    units = _units(config)
+    _check(config, units)
+    data: dict[str, TaskData] = {}
+    for unit in units:
+        key = _data_key(unit.task)
+        if key not in data:
+            dataset = open_dataset(unit.task)
+            data[key] = TaskData(dataset, dataset.scan())
+    return Plan(config, units, data, _plan_hash(config, units, data))
+
+
+def open_dataset(task: TaskConfig) -> Dataset:
+    """The samples of a task, not yet read."""
+    return Dataset(task.source, SampleMapping.compile(task.sample), task.limit, task.name)
+
+
+def providers(request_types: Iterable[type]) -> list[str]:
+    """The names of the backends that provide all of these request types."""
+    wanted = set(request_types)
+    return [name for name, cls in catalogue("backend").items() if wanted <= set(getattr(cls, "provides", ()))]
+
+
+def request_name(request_type: type[Request] | type) -> str:
+    return request_type.__name__
+
+
+# ── pairing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _units(config: RunConfig) -> tuple[Unit, ...]:
+    seen: dict[bytes, Unit] = {}
+    relevant: dict[tuple[str, str], tuple[str, ...]] = {}
+    model_names = list(config.cells[0].models)
+    for name in model_names:
+        for cell in config.cells:
+            for task in cell.tasks:
+                model = cell.models[name]
+                if not _takes(task, model):
+                    continue
+                pair = (name, task.name)
+                if pair not in relevant:
+                    relevant[pair] = _relevant_axes(config.cells, name, task.name)
+                identity = _identity(model, task)
+                if identity not in seen:
+                    seen[identity] = Unit(len(seen), model, task, cell_label(cell.axes, relevant[pair]))
+    return tuple(_by_model(seen.values()))
+
+
+def _by_model(units: Iterable[Unit]) -> list[Unit]:
+    """Units in an order that loads every model once, renumbered."""
+    groups: dict[bytes, list[Unit]] = {}
+    for unit in units:
+        groups.setdefault(dumps([unit.model.name, unit.model.options]), []).append(unit)
+    ordered = [unit for group in groups.values() for unit in group]
+    return [Unit(index, unit.model, unit.task, unit.cell) for index, unit in enumerate(ordered)]
+
+
+def _takes(task: TaskConfig, model: ModelConfig) -> bool:
+    if task.models is not None:
+        return model.name in task.models
+    return task.suite.needs() <= model.backend.provides
+
+
+def _relevant_axes(cells: Sequence[Cell], model: str, task_name: str) -> tuple[str, ...]:
+    """The axes along which this pair changes; the others would only repeat it."""
+    changed = set()
+    points = [(cell.axes, _identity(cell.models[model], _task(cell, task_name))) for cell in cells]
+    for axes, identity in points:
+        for other_axes, other_identity in points:
+            different = [axis for axis in axes if dumps(axes[axis]) != dumps(other_axes[axis])]
+            if len(different) == 1 and identity != other_identity:
+                changed.add(different[0])
+    return tuple(axis for axis in (cells[0].axes if cells else ()) if axis in changed)
+
+
+def _task(cell: Cell, name: str) -> TaskConfig:
+    return next(task for task in cell.tasks if task.name == name)
+
+
+def _identity(model: ModelConfig, task: TaskConfig) -> bytes:
+    return dumps([model.name, model.options, task.document])
+
+
+def cell_label(axes: Mapping[str, Any], shown: Sequence[str]) -> str:
+    """``temperature=0.7, prompt=terse``: the last part of each axis and its value."""
+    return ", ".join(f"{axis.rsplit('.', 1)[-1]}={_axis_value(axes[axis])}" for axis in shown)
+
+
+def _axis_value(value: Any) -> str:
+    return value if isinstance(value, str) else dumps(value).decode()
+
+
+# ── checks ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check(config: RunConfig, units: Sequence[Unit]) -> None:
+    problems = []
+    cell = config.cells[0]
+    for task in cell.tasks:
+        problems += _task_problems(task, cell.models, [unit for unit in units if unit.task.name == task.name])
+    for name, model in cell.models.items():
+        if not any(unit.model.name == name for unit in units) and not problems:
+            problems.append(f"{config.path}: model {name!r} (backend {model.backend_name}) can answer none of the tasks")
+    for role_user in [*cell.models.values(), *config.roles.values()]:
+        problems += _role_problems(config, role_user)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _task_problems(task: TaskConfig, models: Mapping[str, ModelConfig], units: Sequence[Unit]) -> list[str]:
+    problems = []
+    needed = task.suite.needs()
+    names = " and ".join(sorted(request_name(t) for t in needed))
+    could = f"backends that could: {', '.join(providers(needed)) or 'none is installed'}"
+    if not units:
+        problems.append(f"{task.path}: task {task.name!r} (suite {task.suite_name}) needs {names}; no model of this run gives it; {could}")
+    for name in task.models or ():
+        backend = models[name].backend
+        if not needed <= backend.provides:
+            lacking = " and ".join(sorted(request_name(t) for t in needed - backend.provides))
+            problems.append(f"{task.path}: task {task.name!r} needs {lacking}; model {name!r} (backend {backend.name}) does not give it; {could}")
+    gives = task.suite.gives()
+    for metric in task.metrics:
+        lacking_kinds = sorted((metric.needs & ANSWER_NEEDS) - gives)
+        if lacking_kinds:
+            problems.append(
+                f"{task.path}: metric {metric.spec} needs {' and '.join(lacking_kinds)}; "
+                f"suite {task.suite_name} gives {', '.join(sorted(gives))}"
+            )
+    return problems
+
+
+def _role_problems(config: RunConfig, user: ModelConfig) -> list[str]:
+    problems = []
+    for role, request_type in user.backend.needs_roles().items():
+        served_by = config.roles.get(role)
+        if served_by is None:
+            problems.append(f"{config.path}: model {user.name!r} needs the role {role!r}: add it under roles:")
+        elif request_type not in served_by.backend.provides:
+            problems.append(f"{config.path}: role {role!r} must give {request_name(request_type)}; backend {served_by.backend.name} does not")
+    return problems
+
+
+# ── hashing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _data_key(task: TaskConfig) -> str:
+    document = task.document
+    return digest(dumps([document.get("data"), document.get("sample"), task.limit, str(task.path)]))
+
+
+_NOT_ANSWERS = frozenset({"metrics", "primary", "models", "version", "language"})
+
+
+def _plan_hash(config: RunConfig, units: Sequence[Unit], data: Mapping[str, TaskData]) -> str:
+    """Models, tasks, data, prompts, decoding, seeds: what the answers depend on, and nothing else."""
+    parts = [
+        {
+            "model": [unit.model.name, unit.model.options],
+            "task": {key: value for key, value in unit.task.document.items() if key not in _NOT_ANSWERS},
+            "data": data[_data_key(unit.task)].facts.fingerprint,
+        }
+        for unit in units
+    ]
+    roles = {name: role.options for name, role in config.roles.items()}
+    return digest(dumps({"schema": PLAN_SCHEMA, "units": parts, "roles": roles, "seeds": config.seeds}))
+
+

@@ -1,0 +1,195 @@
+"""Scores the stored answers of a finished run again: no data files, no model, nothing but the run's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.codec import decode_answer, decode_sample, loads
+from harness.engine.environment import environment
+from harness.engine.plan import ANSWER_NEEDS
+from harness.engine.record import Scored, collect, signatures
+from harness.engine.scoring import Scorer, make_settings
+from harness.engine.standings import standings
+from harness.errors import UsageError
+from harness.plugins import metric as metric_of
+from harness.protocols import Metric
+from harness.store import SCHEMA, SampleWriter, create_run, read_record, read_samples, write_record
+from harness.types import (
+    Answer,
+    Key,
+    Label,
+    Likelihoods,
+    Number,
+    Output,
+    Ranking,
+    RunRecord,
+    Sample,
+    Text,
+    Timing,
+    Usage,
+    Vectors,
+)
+
+_PLAIN = ("model", "cell", "task", "arm", "sample_id", "sample_hash", "group", "sample", "prompt", "answer", "text", "error",
+          "finish_reason", "slices", "repeat", "input_tokens", "output_tokens", "latency_s", "first_token_s", "truncated", "cached")  # fmt: skip
+
+Block = Mapping[str, Sequence[Any]]
+
+
+def rescore_run(
+    folder: Path, results: Path, specs: Sequence[str], publish: Callable[[Path, RunRecord], None]
+) -> RunRecord:
+    """Score a run's answers with its own metrics, or with ``specs`` wherever a task's answers have what they need.
+
+    The new folder's record has ``parent``. Raises UsageError for a metric that fits no task of the run.
+    """
+    started, clock = time.time(), time.monotonic()
+    parent = read_record(folder)
+    stored = [_Stored(folder, *key) for key in _units(folder)]
+    metrics = {unit: _metrics_for(unit, parent, specs) for unit in stored}
+    _check_used(specs, metrics)
+    target = create_run(results, parent.name)
+    try:
+        scored = _score(target, stored, metrics, parent)
+        times = {"started": started, "finished": time.time(), "seconds": time.monotonic() - clock}
+        record = _record(parent, target, scored, times)
+        publish(target, record)
+        write_record(target, record)
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """The stored rows of one unit; iterating gives its samples."""
+
+    folder: Path
+    model: str
+    cell: str
+    task: str
+
+    @property
+    def entry(self) -> str:
+        return f"{self.model} [{self.cell}]" if self.cell else self.model
+
+    def blocks(self, columns: Sequence[str] = _PLAIN) -> Iterator[Block]:
+        return read_samples(self.folder, columns, {"model": self.model, "cell": self.cell, "task": self.task})
+
+    def __iter__(self) -> Iterator[Sample]:
+        for block in self.blocks(("sample", "repeat")):
+            for sample, repeat in zip(block["sample"], block["repeat"]):
+                if repeat == 0:
+                    yield decode_sample(sample)
+
+    def gives(self) -> frozenset[str]:
+        """What the first answer that is there has, in the words of ``Metric.needs``."""
+        for block in self.blocks(("answer",)):
+            for answer in block["answer"]:
+                if answer is not None:
+                    return _gives(decode_answer(loads(answer)))
+        return ANSWER_NEEDS
+
+
+def _units(folder: Path) -> list[tuple[str, str, str]]:
+    found: dict[tuple[str, str, str], None] = {}
+    for block in read_samples(folder, ("model", "cell", "task")):
+        found.update(dict.fromkeys(zip(block["model"], block["cell"], block["task"])))
+    return list(found)
+
+
+def _gives(answer: Answer) -> frozenset[str]:
+    kinds = {"timing", "usage"}
+    if isinstance(answer, Label):
+        kinds.add("label")
+        kinds |= {name for name in ("probabilities", "logprobs", "text") if getattr(answer, name)}
+    else:
+        kinds.add({Text: "text", Likelihoods: "likelihoods", Ranking: "ranking", Number: "number", Vectors: "vectors"}[type(answer)])
+    return frozenset(kinds)
+
+
+def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict[str, Metric]:
+    if specs:
+        gives = unit.gives()
+        wanted = {spec: metric_of(spec) for spec in specs}
+        return {spec: metric for spec, metric in wanted.items() if metric.needs & ANSWER_NEEDS <= gives}
+    own = [e["metric"] for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
+    return {spec: metric_of(spec) for spec in own}
+
+
+def _check_used(specs: Sequence[str], metrics: Mapping[_Stored, Mapping[str, Metric]]) -> None:
+    for spec in specs:
+        if not any(spec in chosen for chosen in metrics.values()):
+            needs = " and ".join(sorted(metric_of(spec).needs & ANSWER_NEEDS))
+            raise UsageError(f"metric {spec} needs {needs}, which no task of this run has")
+
+
+def _score(
+    target: Path, stored: Sequence[_Stored], metrics: Mapping[_Stored, Mapping[str, Metric]], parent: RunRecord
+) -> list[Scored]:
+    names = list(dict.fromkeys(name for chosen in metrics.values() for name in chosen))
+    writer = SampleWriter(target, names)
+    scored = []
+    try:
+        for unit in stored:
+            scorer = Scorer(metrics[unit], unit)
+            for block in unit.blocks():
+                columns = scorer.add([decode_sample(s) for s in block["sample"]], _outputs(block))
+                writer.write(block, columns)
+            if metrics[unit]:
+                primary = _primary(unit, parent, list(metrics[unit]))
+                scored.append(Scored(unit.entry, unit.model, unit.cell, unit.task, primary, scorer))
+    except BaseException:
+        writer.abort()
+        raise
+    writer.close()
+    return scored
+
+
+def _outputs(block: Block) -> list[Output]:
+    outputs = []
+    for i, sample_id in enumerate(block["sample_id"]):
+        answer, latency, tokens = block["answer"][i], block["latency_s"][i], block["input_tokens"][i]
+        outputs.append(
+            Output(
+                key=Key(sample_id, block["repeat"][i], block["arm"][i] or ""),
+                answer=None if answer is None else decode_answer(loads(answer)),
+                error=block["error"][i],
+                finish_reason=block["finish_reason"][i],
+                truncated=bool(block["truncated"][i]),
+                usage=None if tokens is None else Usage(tokens, block["output_tokens"][i] or 0),
+                timing=None if latency is None else Timing(latency, block["first_token_s"][i]),
+            )
+        )
+    return outputs
+
+
+def _primary(unit: _Stored, parent: RunRecord, names: Sequence[str]) -> str:
+    before = [e["metric"] for e in parent.estimates if e["task"] == unit.task and e["primary"]]
+    return next((name for name in before if name in names), names[0])
+
+
+def _record(parent: RunRecord, target: Path, scored: Sequence[Scored], times: Mapping[str, Any]) -> RunRecord:
+    config = parent.config
+    settings = make_settings(parent.seeds[0], config.get("level", 0.95), config.get("n_bootstrap", 1000))
+    estimates, tables, contenders = collect(scored, settings)
+    return dataclasses.replace(
+        parent,
+        schema=SCHEMA,
+        run_id=target.name,
+        parent=parent.run_id,
+        metric_signatures=signatures(scored),
+        environment=environment(),
+        estimates=tuple(estimates),
+        standings=standings(contenders, settings),
+        tables=tuple(tables),
+        timings=dict(times),
+        path=target,
+    )

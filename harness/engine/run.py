@@ -1,0 +1,207 @@
+"""A whole run: open or resume its folder, play every unit, score as the answers come, and close it with its record."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness.config import ModelConfig
+from harness.data.trec import write_ranking
+from harness.engine.cache import Cache
+from harness.engine.environment import environment
+from harness.engine.events import Event, Listener, Note, RunStarted, UnitFinished, UnitProgress, UnitStarted
+from harness.engine.folder import OpenRun, open_run
+from harness.engine.interrupt import StopSignal
+from harness.engine.journal import Journal
+from harness.engine.plan import Plan, Unit
+from harness.engine.record import UnitResult, build_record, row_columns
+from harness.engine.scoring import Scorer, make_settings
+from harness.engine.waves import Player, Row, Stopped, Tally
+from harness.errors import Interrupted
+from harness.protocols import Backend, Resources, TaskView
+from harness.store import SampleWriter, slug, write_record
+from harness.types import Ranking, RunRecord, Sample
+
+CHUNK = 4096
+"""Samples that are played together. A constant, not a setting: batches follow from it, and so must not change in a run."""
+
+Publish = Callable[[Path, RunRecord], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where a run lives and who watches it; nothing here changes an answer."""
+
+    results: Path
+    cache_dir: Path
+    use_cache: bool = True
+    new: bool = False
+    listener: Listener = lambda event: None
+    command: str = "harness run"
+
+
+def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
+    """Do what the plan says. ``publish`` writes what belongs beside the record (leaderboards) just before the folder is closed.
+
+    Raises Interrupted on Ctrl-C or SIGTERM, after everything that was answered is on disk.
+    """
+    config = plan.config
+    notes: list[str] = []
+
+    def say(message: str) -> None:
+        notes.append(message)
+        options.listener(Note(message))
+
+    opened = open_run(options.results, config.name, plan.plan_hash, new=options.new, say=say)
+    try:
+        options.listener(RunStarted(opened.folder.name, opened.folder, opened.resumed, len(plan.units)))
+        opened.log("start", resumed=opened.resumed, plan_hash=plan.plan_hash)
+        with StopSignal() as stop:
+            record = _Run(plan, options, opened, stop, say).execute(notes)
+        publish(opened.folder, record)
+        opened.log("finish")
+        write_record(opened.folder, record)
+        opened.finish()
+    finally:
+        opened.release()
+    return record
+
+
+class _Run:
+    """The state of one run while it goes."""
+
+    def __init__(self, plan: Plan, options: RunOptions, opened: OpenRun, stop: StopSignal, say: Callable[[str], None]) -> None:
+        self.plan, self.config, self.options, self.opened, self.stop, self.say = plan, plan.config, options, opened, stop, say
+        self.settings = make_settings(self.config.seeds[0], self.config.level, self.config.n_bootstrap)
+        self.roles: dict[str, Backend] = {}
+
+    def execute(self, notes: Sequence[str]) -> RunRecord:
+        started, clock = time.time(), time.monotonic()
+        header = {"name": self.config.name, "plan_hash": self.plan.plan_hash, "run_id": self.opened.folder.name}
+        with contextlib.ExitStack() as stack:
+            cache = self._cache(stack)
+            journal = self.opened.journal(header, self.say)
+            stack.callback(journal.close)
+            writer = SampleWriter(self.opened.folder, self._metric_names())
+            stack.callback(self._close_roles)
+            results = []
+            try:
+                for model, units in itertools.groupby(self.plan.units, key=lambda unit: unit.model):
+                    results += self._model(model, list(units), journal, cache, writer)
+            except Stopped:
+                writer.abort()
+                raise Interrupted(self._how_to_go_on(), self.stop.exit_code) from None
+            except BaseException:
+                writer.abort()
+                raise
+            writer.close()
+        times = {"started": started, "finished": time.time(), "seconds": time.monotonic() - clock}
+        return build_record(self.plan, self.opened.folder, results, self.settings, {"times": times, "notes": list(notes)}, environment())
+
+    def _model(
+        self, model: ModelConfig, units: Sequence[Unit], journal: Journal, cache: Cache | None, writer: SampleWriter
+    ) -> Iterator[UnitResult]:
+        """Load one model, take all its units, free it."""
+        if self.stop.received is not None:
+            raise Stopped
+        backend = model.backend
+        backend.open(self._resources(model))
+        try:
+            signature = dict(backend.signature())
+            keeps = cache if backend.cacheable or self.config.cache is not None else None
+            if self.config.cache is not None:
+                signature["cache_version"] = self.config.cache["version"]
+            for unit in units:
+                yield self._unit(unit, signature, journal, keeps, writer)
+        finally:
+            backend.close()
+
+    def _unit(
+        self, unit: Unit, signature: dict[str, Any], journal: Journal, cache: Cache | None, writer: SampleWriter
+    ) -> UnitResult:
+        data = self.plan.task_data(unit.task)
+        total = data.facts.n * len(self.config.seeds)
+        clock = time.monotonic()
+        self.options.listener(UnitStarted(unit.entry, unit.task.name, total))
+        unit.model.backend.start_task(TaskView(unit.task.name, data.dataset.corpus()))
+        scorer = Scorer(dict(zip(unit.task.metric_specs, unit.task.metrics)), data.dataset)
+        player = Player(
+            suite=unit.task.suite.prepare(data.dataset), backend=unit.model.backend, journal=journal, unit=unit.index,
+            seeds=self.config.seeds, cache=cache, signature=signature, stop=lambda: self.stop.received is not None,
+            progress=lambda tally: self.options.listener(_progress(unit, total, tally)),
+        )  # fmt: skip
+        result = UnitResult(unit, scorer, signature, player.tally)
+        with contextlib.ExitStack() as stack:
+            trec = self._trec_file(unit, stack)
+            for number, samples in enumerate(_chunks(data.dataset)):
+                rows = player.play(number, samples)
+                columns = scorer.add([row.sample for row in rows], [row.output for row in rows])
+                writer.write(row_columns(unit, rows), columns)
+                result.count(rows)
+                if trec is not None:
+                    _write_rankings(trec, rows, unit)
+        result.seconds = time.monotonic() - clock
+        tally = player.tally
+        self.options.listener(UnitFinished(unit.entry, unit.task.name, tally.done, tally.missing, tally.cached, result.seconds))
+        self.opened.log("unit", entry=unit.entry, task=unit.task.name, rows=tally.done, missing=tally.missing, seconds=result.seconds)
+        return result
+
+    def _resources(self, model: ModelConfig) -> Resources:
+        for name in model.backend.needs_roles():
+            if name not in self.roles:
+                role = self.config.roles[name].backend
+                role.open(Resources(self.options.cache_dir, {}, self.say))
+                self.roles[name] = role
+        return Resources(self.options.cache_dir, dict(self.roles), self.say)
+
+    def _close_roles(self) -> None:
+        for role in self.roles.values():
+            role.close()
+
+    def _cache(self, stack: contextlib.ExitStack) -> Cache | None:
+        if not self.options.use_cache:
+            return None
+        cache = Cache(self.options.cache_dir / "answers", self.say)
+        stack.callback(cache.close)
+        return cache
+
+    def _metric_names(self) -> list[str]:
+        return list(dict.fromkeys(name for unit in self.plan.units for name in unit.task.metric_specs))
+
+    def _trec_file(self, unit: Unit, stack: contextlib.ExitStack) -> TextIO | None:
+        if "ranking" not in unit.task.suite.gives():
+            return None
+        folder = self.opened.folder / "runs"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{slug(unit.task.name)}.{slug(unit.entry)}.trec"
+        return stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+
+    def _how_to_go_on(self) -> str:
+        return f"stopped; everything answered so far is in {self.opened.folder}\ngo on with: {self.options.command}"
+
+
+def _chunks(samples: Iterator[Sample] | Any) -> Iterator[list[Sample]]:
+    iterator = iter(samples)
+    while chunk := list(itertools.islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _progress(unit: Unit, total: int, tally: Tally) -> Event:
+    return UnitProgress(unit.entry, unit.task.name, tally.done, total, tally.missing, tally.cached, tally.resumed)
+
+
+def _write_rankings(stream: TextIO, rows: Sequence[Row], unit: Unit) -> None:
+    for row in rows:
+        if isinstance(row.output.answer, Ranking) and row.repeat == 0:
+            write_ranking(stream, row.sample.id, row.output.answer, slug(unit.entry))
+
+
+def exit_code(record: RunRecord, max_missing: float) -> int:
+    """4 where some unit lacks more than the allowed share of its outputs, else 0."""
+    shares: Mapping[str, Any] = record.counts["units"]
+    return 4 if any(unit["missing"] > max_missing * unit["rows"] for unit in shares.values()) else 0

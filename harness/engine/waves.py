@@ -1,0 +1,271 @@
+"""Plays samples: advances all of a chunk together, wave by wave, and answers each wave from journal, cache and backend."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.codec import dumps, encode_output, loads
+from harness.engine.cache import Cache, cache_keys
+from harness.engine.journal import Journal
+from harness.errors import BackendError, HarnessError
+from harness.protocols import Backend, Play, Suite
+from harness.types import Answer, Call, Generate, Key, Likelihoods, LogLikelihood, Number, Output, Perplexity, Rank, Ranking
+from harness.types import Message, Request, Sample, Timing, Usage  # isort: skip
+
+_FLUSH_SECONDS = 0.5
+
+
+class Stopped(Exception):
+    """The run was asked to stop; everything that was answered is in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One played sample × repeat: what is scored and stored."""
+
+    sample: Sample
+    repeat: int
+    output: Output
+    prompt: str
+    cached: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one unit, for the display and the record."""
+
+    done: int = 0
+    missing: int = 0
+    cached: int = 0
+    resumed: int = 0
+    requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """Plays the samples of one unit. ``stop()`` is asked between batches; ``progress()`` is called after each."""
+
+    suite: Suite
+    backend: Backend
+    journal: Journal
+    unit: int
+    seeds: Sequence[int]
+    cache: Cache | None
+    signature: dict[str, Any]
+    stop: Callable[[], bool]
+    progress: Callable[[Tally], None]
+    tally: Tally = field(default_factory=Tally)
+
+    def play(self, chunk: int, samples: Sequence[Sample]) -> list[Row]:
+        """Play every sample of a chunk under every seed to its end; rows in the order sample, then repeat."""
+        journaled = self.journal.chunk(self.unit, chunk)
+        plays = [_Play(self.suite, sample, repeat) for sample in samples for repeat in range(len(self.seeds))]
+        active = [play for play in plays if play.request is not None]
+        while active:
+            calls = [play.call(self.seeds[play.repeat]) for play in active]
+            answers = self._answer(chunk, calls, journaled)
+            for play, call in zip(active, calls):
+                play.receive(*answers[call.key])
+            active = [play for play in active if play.request is not None]
+        rows = [play.row() for play in plays]
+        self.tally.done += len(rows)
+        self.tally.missing += sum(row.output.error is not None for row in rows)
+        self.progress(self.tally)
+        return rows
+
+    def _answer(
+        self, chunk: int, calls: Sequence[Call], journaled: dict[Key, tuple[Output, bool]]
+    ) -> dict[Key, tuple[Output, bool]]:
+        known = {call.key: journaled[call.key] for call in calls if call.key in journaled}
+        self.tally.requests += len(calls)
+        self.tally.resumed += len(known)
+        keys = self._cache_keys(calls)
+        if not known and keys:  # a wave asks the cache once, before its first batch, so that a resumed run batches alike
+            hits = self._from_cache(calls, keys)
+            self.journal.write(self.unit, chunk, hits.values(), cached=True)
+            self.tally.cached += len(hits)
+            known.update({key: (output, True) for key, output in hits.items()})
+        planned = [call for call in calls if not (call.key in known and known[call.key][1])]
+        for batch in self.backend.batches(planned):
+            if all(call.key in known for call in batch):
+                continue
+            if self.stop():
+                raise Stopped
+            known.update(self._run(chunk, batch, known, keys))
+            self.progress(self.tally)
+        lost = [call.key for call in calls if call.key not in known]
+        if lost:
+            raise BackendError(f"backend {self.backend.name}: batches() left out {len(lost)} of {len(calls)} calls")
+        return known
+
+    def _run(
+        self, chunk: int, batch: Sequence[Call], known: dict[Key, tuple[Output, bool]], keys: dict[Key, bytes]
+    ) -> dict[Key, tuple[Output, bool]]:
+        """Run one batch and write what is new; a batch that was cut off by a kill is run whole again, so that it is the same batch."""
+        fresh: dict[Key, tuple[Output, bool]] = {}
+        waiting: list[Output] = []
+        last_flush = time.monotonic()
+        for output in _checked(self.backend, batch):
+            if output.key in known:
+                continue
+            fresh[output.key] = (output, False)
+            waiting.append(output)
+            if time.monotonic() - last_flush > _FLUSH_SECONDS:
+                self._write(chunk, waiting, keys)
+                waiting, last_flush = [], time.monotonic()
+        self._write(chunk, waiting, keys)
+        return fresh
+
+    def _write(self, chunk: int, outputs: Sequence[Output], keys: dict[Key, bytes]) -> None:
+        self.journal.write(self.unit, chunk, outputs)
+        if self.cache is not None:
+            self.cache.put((keys[o.key], dumps(encode_output(o))) for o in outputs if o.error is None)
+
+    def _cache_keys(self, calls: Sequence[Call]) -> dict[Key, bytes]:
+        if self.cache is None:
+            return {}
+        return {call.key: key for call, key in zip(calls, cache_keys(self.signature, calls))}
+
+    def _from_cache(self, calls: Sequence[Call], keys: dict[Key, bytes]) -> dict[Key, Output]:
+        assert self.cache is not None
+        from harness.codec import decode_output
+
+        found = self.cache.get(list(keys.values()))
+        hits = {}
+        for call in calls:
+            value = found.get(keys[call.key])
+            if value is not None:
+                encoded = loads(value)
+                encoded["k"] = (call.key.sample_id, call.key.repeat, call.key.arm, call.key.step)
+                hits[call.key] = decode_output(encoded)
+        return hits
+
+
+class _Play:
+    """One sample on its way through its suite."""
+
+    __slots__ = ("_answer", "_cached", "_error", "_last", "_latency", "_play", "_prompt", "_truncated", "_usage", "repeat", "request",
+                 "sample", "step")  # fmt: skip
+
+    def __init__(self, suite: Suite, sample: Sample, repeat: int) -> None:
+        self.sample, self.repeat, self.step = sample, repeat, 0
+        self.request: Request | None = None
+        self._play: Play = suite.play(sample)
+        self._answer: Answer | None = None
+        self._error: str | None = None
+        self._last: Output | None = None
+        self._usage: Usage | None = None
+        self._latency: float | None = None
+        self._truncated = False
+        self._cached = True
+        self._advance(None)
+        self._prompt = describe(self.request) if self.request is not None else ""
+
+    def call(self, seed: int) -> Call:
+        assert self.request is not None
+        return Call(Key(self.sample.id, self.repeat, "", self.step), self.request, seed)
+
+    def receive(self, output: Output, cached: bool) -> None:
+        self._last = output
+        self._cached = self._cached and cached
+        self._truncated = self._truncated or output.truncated
+        if output.usage is not None:
+            before = self._usage or Usage()
+            self._usage = Usage(before.input_tokens + output.usage.input_tokens, before.output_tokens + output.usage.output_tokens)
+        if output.timing is not None:
+            self._latency = (self._latency or 0.0) + output.timing.latency_s
+        self.step += 1
+        if output.error is not None:
+            self._play.close()
+            self.request, self._error = None, output.error
+        else:
+            self._advance(output)
+
+    def row(self) -> Row:
+        last, first_token = self._last, None
+        if last is not None and last.timing is not None and self.step == 1:
+            first_token = last.timing.first_token_s
+        output = Output(
+            key=Key(self.sample.id, self.repeat, "", max(0, self.step - 1)),
+            answer=self._answer,
+            error=self._error,
+            finish_reason=last.finish_reason if last is not None else None,
+            truncated=self._truncated,
+            usage=self._usage,
+            timing=None if self._latency is None else Timing(self._latency, first_token),
+        )
+        return Row(self.sample, self.repeat, output, self._prompt, self._cached and last is not None)
+
+    def _advance(self, output: Output | None) -> None:
+        try:
+            self.request = next(self._play) if output is None else self._play.send(output)
+        except StopIteration as end:
+            self.request, self._answer = None, end.value
+        except HarnessError:
+            raise
+        except Exception as error:  # the one place where a suite's failure on a sample becomes a missing row
+            self.request, self._error = None, f"the suite failed: {type(error).__name__}: {error}"
+
+
+def _checked(backend: Backend, batch: Sequence[Call]) -> Iterator[Output]:
+    """Exactly one sound output for every call of the batch, whatever the backend does."""
+    waiting = {call.key: call for call in batch}
+    try:
+        for output in backend.run(batch):
+            if output.key not in waiting:
+                continue
+            del waiting[output.key]
+            yield _sound(output)
+    except HarnessError:
+        raise
+    except Exception as error:  # the one place where a backend's failure becomes outputs with ``error``
+        if len(batch) == 1:
+            del waiting[batch[0].key]
+            yield Output(batch[0].key, None, error=f"{type(error).__name__}: {error}", finish_reason="error")
+        else:
+            for call in list(waiting.values()):
+                del waiting[call.key]
+                yield from _checked(backend, [call])
+    for key in waiting:
+        yield Output(key, None, error="the backend gave no output", finish_reason="error")
+
+
+def _sound(output: Output) -> Output:
+    """The output, or one with ``error`` where its numbers are not numbers."""
+    if output.error is not None:
+        return output if output.answer is None else Output(output.key, None, output.error, "error")
+    answer, problem = output.answer, None
+    if answer is None:
+        problem = "the backend gave neither an answer nor an error"
+    elif isinstance(answer, Likelihoods) and not all(map(math.isfinite, answer.logprobs)):
+        problem = "the model gave log-probabilities that are not finite"
+    elif isinstance(answer, Ranking) and not all(map(math.isfinite, answer.scores)):
+        problem = "the ranking has scores that are not finite"
+    elif isinstance(answer, Ranking) and len(answer.scores) != len(answer.documents):
+        problem = f"the ranking has {len(answer.documents)} documents and {len(answer.scores)} scores"
+    elif isinstance(answer, Number) and not math.isfinite(answer.value):
+        problem = "the answer is not a finite number"
+    return output if problem is None else Output(output.key, None, error=problem, finish_reason="error")
+
+
+def describe(request: Request) -> str:
+    """A request as a person reads it: the rendered prompt, the query, the text."""
+    if isinstance(request, Generate):
+        return _prompt_text(request.prompt)
+    if isinstance(request, LogLikelihood):
+        return _prompt_text(request.prefix)
+    if isinstance(request, Rank):
+        return request.query
+    if isinstance(request, Perplexity):
+        return request.text
+    return dumps(request).decode()
+
+
+def _prompt_text(prompt: str | tuple[Message, ...]) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return "\n\n".join(f"[{message.role}]\n{message.content}" for message in prompt)

@@ -1,0 +1,119 @@
+"""The tokenisers of BLEU: mteval-v13a, mteval-v14 (international), Chinese, single characters, none.
+
+Each equals sacrebleu's tokeniser of that name. Where those run a chain of substitutions over every line, these work out
+from a whole chunk at once which characters stand alone.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from harness.metrics.tokenize import (
+    BYTE_SPACE,
+    NEWLINE,
+    Flags,
+    IntArray,
+    Tokens,
+    Units,
+    byte_table,
+    character_table,
+    characters,
+    code_points,
+    cut,
+    one_a_line,
+    plain_spaces,
+    utf8,
+)
+
+Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
+
+
+def bleu_tokens(texts: Sequence[str], tokenizer: Tokenizer) -> Tokens:
+    """The tokens of each text."""
+    if tokenizer == "13a":
+        return _western(_unescaped(texts), padded=True)
+    if tokenizer == "intl":
+        return _international(one_a_line([text.rstrip() for text in texts]))
+    if tokenizer == "zh":
+        return _western(_CHINESE.sub(r" \g<0> ", one_a_line([text.strip() for text in texts])), padded=False)
+    if tokenizer == "char":
+        return characters(texts, whitespace=False)
+    units = utf8(plain_spaces(one_a_line(texts)))
+    return _cut_alone(units, BYTE_SPACE[units], np.zeros(len(units), dtype=bool))
+
+
+def _unescaped(texts: Sequence[str]) -> str:
+    """One text a line, without what mteval takes out: ``<skipped>``, end-of-line hyphenation, four SGML entities."""
+    if any("\n" in text for text in texts):
+        lines = one_a_line([text.rstrip().replace("<skipped>", "").replace("-\n", "") for text in texts])
+    else:
+        lines = one_a_line(texts).replace("<skipped>", "")
+    if "&" in lines:
+        lines = lines.replace("&quot;", '"').replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
+    return lines
+
+
+_ALONE = byte_table("!\"#$%&()*+/:;<=>?@[\\]^_`{|}~")
+_DIGIT = byte_table("0123456789")
+
+
+def _western(lines: str, *, padded: bool) -> Tokens:
+    """The language-dependent part of mteval-v13a. ``padded``: a line begins and ends as if with a space."""
+    units = utf8(plain_spaces(lines))
+    alone = _ALONE[units]
+    dashes = np.flatnonzero(units == ord("-"))
+    alone[dashes[_DIGIT[units[dashes - 1]]]] = True
+    marks = np.flatnonzero((units == ord(".")) | (units == ord(",")))
+    other = ~_DIGIT[units]
+    if not padded:
+        other &= units != NEWLINE
+    alone[_split_marks(marks, other)] = True
+    return _cut_alone(units, BYTE_SPACE[units], alone)
+
+
+def _international(lines: str) -> Tokens:
+    """mteval-v14 with ``--international-tokenization``: punctuation (P), symbols (S) and numbers (N) of Unicode."""
+    units = code_points(lines)
+    symbols, marks, numbers = (character_table(units, lambda c, kind=kind: unicodedata.category(c)[0] == kind)  # type: ignore[misc]
+                               for kind in "SPN")
+    alone = symbols[units]
+    alone[_split_marks(np.flatnonzero(marks[units]), ~numbers[units] & (units != NEWLINE))] = True
+    return _cut_alone(units, character_table(units, str.isspace)[units], alone)
+
+
+def _split_marks(marks: IntArray, other: Flags) -> IntArray:
+    """The marks (positions of ``.,`` or of punctuation) that mteval sets apart: not those inside of numbers.
+
+    ``other`` flags what is no number, and is False at the end of a line where a line's end does not count. mteval first
+    takes pairs (something other, mark) from left to right, in which a mark can be the something: of a run of marks all
+    but the last are set apart in any case, and the last one if it closes such a pair, or if something other follows.
+    """
+    if len(marks) == 0:
+        return marks
+    first = np.flatnonzero(np.diff(marks, prepend=-2) > 1)
+    last = np.append(first[1:], len(marks)) - 1
+    pairs_up = ((last - first + 1) + other[marks[first] - 1]) % 2 == 0
+    inside_number = ~pairs_up & ~other[marks[last] + 1]
+    return np.delete(marks, last[inside_number])
+
+
+def _cut_alone(units: Units, space: Flags, alone: Flags) -> Tokens:
+    """Tokens are separated by white space; a unit that stands alone is a token by itself."""
+    inside = ~space
+    starts = inside.copy()
+    starts[1:] &= space[:-1] | alone[:-1] | alone[1:]
+    return cut(units, starts, inside)
+
+
+# sacrebleu writes two ranges beyond the basic plane with \u and five digits, which Python reads as \u2000 to \u2a6d
+# followed by a digit; compared as strings they mean U+2001 to U+2A6D, dashes and quotation marks included.
+_CHINESE = re.compile(
+    "[\u3400-\u4db5\u4e00-\u9fa5\u9fa6-\u9fbb\uf900-\ufa2d\ufa30-\ufa6a\ufa70-\ufad9\u2001-\u2a6d\uff00-\uffef"
+    "\u2e80-\u2eff\u3000-\u303f\u31c0-\u31ef\u2f00-\u2fdf\u2ff0-\u2fff\u3100-\u312f\u31a0-\u31bf\ufe10-\ufe1f"
+    "\ufe30-\ufe4f\u3200-\u32ff\u3300-\u33ff]"
+)

@@ -1,0 +1,87 @@
+"""Exact counts of shared n-grams, for a whole chunk of segments at a time.
+
+BLEU, chrF and ROUGE-N differ in what a token is and in what they make of the counts; the counting is here, once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.metrics.tokenize import IntArray, Tokens
+from harness.types import FloatArray
+
+
+def clipped_matches(tokens: Tokens, rows: IntArray, n_rows: int, max_order: int) -> FloatArray:
+    """How many n-grams of each prediction its references have too: ``float64[n_rows, max_order]`` for n = 1..max_order.
+
+    The first ``n_rows`` segments of ``tokens`` are the predictions, the others are references; ``rows[s]`` is the row of
+    segment ``s``. An n-gram counts at most as often as in the reference that has it most often (Papineni et al. 2002).
+
+    An n-gram can only be shared where both of its (n-1)-grams are, so every order looks at the survivors of the one
+    before. n-grams are compared by number, never by hash: the counts are exact.
+    """
+    counts = np.zeros((n_rows, max_order))
+    segment = np.repeat(np.arange(len(tokens.lengths)), tokens.lengths)
+    row = rows[segment]
+    n_predicted = int(tokens.lengths[:n_rows].sum())
+    span = int(tokens.ids.max(initial=0)) + 1
+    has_next = np.append(segment[:-1] == segment[1:], False)
+    positions = np.arange(len(segment))
+    keys = row * span + tokens.ids
+    for order in range(1, max_order + 1):
+        keys, positions = _sorted_together(keys, positions)
+        starts, sizes = _groups(keys)
+        matched = _matched(positions, starts, sizes, n_predicted, segment, single=len(rows) == 2 * n_rows)
+        counts[:, order - 1] = np.bincount(row[positions[starts]], weights=matched, minlength=n_rows)
+        if order < max_order:
+            code = _codes(positions, sizes, matched > 0, len(segment))
+            positions = np.flatnonzero((code[:-1] >= 0) & (code[1:] >= 0) & has_next)
+            keys = code[positions] * span + tokens.ids[positions + order]
+    return counts
+
+
+def ngram_totals(lengths: IntArray, max_order: int) -> FloatArray:
+    """How many n-grams segments of these lengths have: ``float64[n, max_order]``."""
+    totals: FloatArray = np.maximum(lengths[:, None] - np.arange(max_order), 0).astype(np.float64)
+    return totals
+
+
+def _sorted_together(keys: IntArray, positions: IntArray) -> tuple[IntArray, IntArray]:
+    """Both sorted by key, then by position. ``positions`` ascend."""
+    if len(keys) == 0:
+        return keys, positions
+    bits = int(positions[-1]).bit_length()
+    if int(keys.max()).bit_length() + bits <= 63:  # one sort of plain integers is several times faster than an argsort
+        packed = np.sort((keys << bits) | positions)
+        return packed >> bits, packed & ((1 << bits) - 1)
+    order = np.argsort(keys, kind="stable")
+    return keys[order], positions[order]
+
+
+def _groups(keys: IntArray) -> tuple[IntArray, IntArray]:
+    """Where each run of equal keys starts, and how long it is."""
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
+    return starts, np.diff(np.append(starts, len(keys)))
+
+
+def _matched(positions: IntArray, starts: IntArray, sizes: IntArray, n_predicted: int, segment: IntArray, *,
+             single: bool) -> IntArray:
+    """For each group of one row's equal n-grams: min(in the prediction, most in any one reference)."""
+    if len(starts) == 0:
+        return np.zeros(0, dtype=np.int64)
+    predicted = np.add.reduceat((positions < n_predicted).astype(np.int64), starts)
+    if single:
+        return np.minimum(predicted, sizes - predicted)
+    group = np.repeat(np.arange(len(starts)), sizes)
+    runs, run_sizes = _groups(group * (int(segment[-1]) + 1) + segment[positions])
+    in_reference = np.where(positions[runs] < n_predicted, 0, run_sizes)
+    most: IntArray = np.maximum.reduceat(in_reference, np.searchsorted(runs, starts))
+    return np.minimum(predicted, most)
+
+
+def _codes(positions: IntArray, sizes: IntArray, shared: NDArray[np.bool_], n: int) -> IntArray:
+    """For each token the number of the shared n-gram that starts there, or -1; one more -1 at the end."""
+    code = np.full(n + 1, -1)
+    code[positions] = np.repeat(np.where(shared, np.arange(len(sizes)), -1), sizes)
+    return code

@@ -1,0 +1,134 @@
+"""What all metrics of a text against its references share: taking texts out of outputs, checks, several references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from harness.errors import MetricError
+from harness.metrics.tokenize import IntArray
+from harness.protocols import Metric
+from harness.types import FloatArray, Output, Sample, Scores, Text
+
+References: TypeAlias = Sequence[str] | Sequence[Sequence[str]]
+"""One reference an item, or several; item i's are ``references[i]``."""
+
+_BLOCK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A metric over lists: its value, the value of every item by itself, and the statistics that both come from.
+
+    ``per_item`` : ``float64[n]``. ``stats`` : ``float64[n, d]``, the metric's ``columns``.
+    """
+
+    value: float
+    per_item: FloatArray
+    stats: FloatArray
+
+
+@dataclass(frozen=True, repr=False)
+class ReferenceMetric(Metric):
+    """Base of the metrics that compare a text with one or more references. A subclass gives :meth:`statistics`.
+
+    The last column of the statistics is 1 in every row: its weighted sum tells "no rows" (undefined, NaN) from a value
+    of 0. A sample without references is a missing row.
+    """
+
+    family: ClassVar[str] = "text"
+    needs: ClassVar[frozenset[str]] = frozenset({"text", "references"})
+
+    def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
+        """``float64[n, d]`` for n predictions, each with at least one reference."""
+        raise NotImplementedError(f"{type(self).__name__}.statistics")
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        stats = np.full((len(samples), len(self.columns)), np.nan)
+        missing: dict[int, str] = {}
+        texts: list[str] = []
+        for row, (sample, output) in enumerate(zip(samples, outputs)):
+            if not sample.references:
+                missing[row] = "no references"
+            elif not isinstance(output.answer, Text):
+                missing[row] = f"the answer is {type(output.answer).__name__}, not Text"
+            else:
+                texts.append(output.answer.text)
+        scored = [row for row in range(len(samples)) if row not in missing]
+        stats[scored] = self._in_blocks(texts, [samples[row].references for row in scored])
+        return Scores(stats, missing)
+
+    def over(self, predictions: Sequence[str], references: References) -> Measured:
+        """The metric over lists.
+
+        Raises MetricError if the lists differ in length or an item is no text or has no reference.
+        """
+        stats = self._in_blocks(predictions, self._checked(predictions, references))
+        value = self.aggregate(stats, np.ones((1, len(stats))))
+        return Measured(float(value[0]), self.rows(stats), stats)
+
+    def _in_blocks(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
+        """Block by block: memory does not grow with the number of texts, and the arrays stay in the processor's cache."""
+        blocks = [np.empty((0, len(self.columns)))]
+        for start in range(0, len(predictions), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            blocks.append(self.statistics(predictions[block], references[block]))
+        return np.concatenate(blocks)
+
+    def _checked(self, predictions: Sequence[str], references: References) -> list[Sequence[str]]:
+        if len(predictions) != len(references):
+            raise MetricError(f"{self.name}: predictions and references must have the same length, "
+                              f"got {len(predictions)} and {len(references)}")
+        several: list[Sequence[str]] = [(item,) if isinstance(item, str) else item for item in references]
+        for index, (prediction, item) in enumerate(zip(predictions, several)):
+            if not isinstance(prediction, str):
+                raise MetricError(f"{self.name}: predictions[{index}] must be a text, got {prediction!r}")
+            if not isinstance(item, Sequence) or not item or not all(isinstance(text, str) for text in item):
+                raise MetricError(f"{self.name}: references[{index}] must be a text or at least one text, got {item!r}")
+        return several
+
+
+@dataclass(frozen=True, repr=False)
+class MeanOverReferences(ReferenceMetric):
+    """Base of the metrics whose value is the mean of a value per sample, 0 at worst; ``value_column`` names it."""
+
+    @property
+    def value_column(self) -> str:
+        return self.columns[0]
+
+    def finish(self, totals: FloatArray) -> FloatArray:
+        sums, weights = totals[..., self.columns.index(self.value_column)], totals[..., -1]
+        return np.divide(sums, weights, out=np.full_like(weights, np.nan), where=weights > 0)
+
+    def extremes(self, sample: Sample) -> tuple[FloatArray, FloatArray] | None:
+        """Nothing right, and the best that an answer equal to one of the references would have had."""
+        if not sample.references:
+            return None
+        echoes = self.statistics(sample.references, [sample.references] * len(sample.references))
+        worst = np.zeros(len(self.columns))
+        worst[-1] = 1.0
+        return worst, echoes[int(np.argmax(self.finish(echoes)))]
+
+
+def pair_up(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[list[str], list[str], IntArray]:
+    """A prediction for each reference, the references in one list, and where each item's pairs start."""
+    repeated = [prediction for prediction, item in zip(predictions, references) for _ in item]
+    return repeated, flat(references), np.cumsum([0, *map(len, references)])[:-1]
+
+
+def flat(references: Iterable[Sequence[str]]) -> list[str]:
+    """All references in one list."""
+    return [text for item in references for text in item]
+
+
+def first_best(values: FloatArray, starts: IntArray) -> IntArray:
+    """For each item the index of its first highest value; item i's values are ``values[starts[i]:starts[i + 1]]``."""
+    if len(starts) == len(values):
+        return np.arange(len(values))
+    item = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(values))))
+    best = np.flatnonzero(values == np.maximum.reduceat(values, starts)[item])
+    _, first = np.unique(item[best], return_index=True)
+    return best[first]

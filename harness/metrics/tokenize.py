@@ -1,0 +1,170 @@
+"""Texts to integer token ids, a whole chunk of texts at a time.
+
+Texts are joined and cut as one array of bytes or code points; only the distinct tokens ever become Python objects.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray: TypeAlias = NDArray[np.int64]
+Units: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
+Flags: TypeAlias = NDArray[np.bool_]
+
+NEWLINE = ord("\n")
+PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_ASCII_SPACE = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
+_OTHER_SPACE = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Segments of tokens. Equal tokens have equal ids, within one value of this class only.
+
+    ``ids`` : ``int64[t]``, segment after segment. ``lengths`` : ``int64[n]``, tokens of each segment.
+    """
+
+    ids: IntArray
+    lengths: IntArray
+
+
+# ── the tokenisers that metrics share ───────────────────────────────────────────────────────────────────────────────
+
+
+def characters(texts: Sequence[str], *, whitespace: bool) -> Tokens:
+    """Each character is a token; white space only if asked for."""
+    units = code_points("".join(texts))
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    table, ids = character_table(units, str.isspace), units.astype(np.int64)
+    present = np.flatnonzero(np.bincount(ids, minlength=1))
+    dense = np.zeros(len(table), dtype=np.int64)
+    dense[present] = np.arange(len(present))
+    ids = dense[ids]
+    if whitespace:
+        return Tokens(ids, lengths)
+    kept = ~table[units]
+    before = np.concatenate([[0], np.cumsum(kept)])
+    ends = np.cumsum(lengths)
+    return Tokens(ids[kept], before[ends] - before[ends - lengths])
+
+
+def word_runs(texts: Sequence[str], *, alphabet: str, stemmer: bool) -> Tokens:
+    """Lower-cased runs of letters and digits: rouge-score's ``[a-z0-9]+`` (``ascii``) or any script's (``unicode``).
+
+    ``unicode`` takes letters, combining marks and numbers of every script; ``ascii`` treats them as separators.
+    With ``stemmer`` tokens of more than three characters are reduced by nltk's Porter stemmer, as rouge-score does.
+    """
+    lines = one_a_line(texts).lower()
+    units: Units = utf8(lines) if alphabet == "ascii" else code_points(lines)
+    inside = _ALPHANUMERIC[units] if alphabet == "ascii" else character_table(units, _is_word_character)[units]
+    starts = inside.copy()
+    starts[1:] &= ~inside[:-1]
+    return cut(units, starts, inside, rename=porter_stem if stemmer else None)
+
+
+# ── arrays of bytes or code points ──────────────────────────────────────────────────────────────────────────────────
+
+
+def one_a_line(texts: Sequence[str]) -> str:
+    """The texts joined, a newline before, between and after; newlines inside of a text become spaces."""
+    joined = "\n".join(texts)
+    if joined.count("\n") != max(len(texts) - 1, 0):
+        joined = "\n".join([text.replace("\n", " ") for text in texts])
+    return f"\n{joined}\n" if texts else "\n"
+
+
+def utf8(text: str) -> NDArray[np.uint8]:
+    """The bytes of a text; lone surrogates, which a JSON file can hold, are kept."""
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """The characters of a text as numbers."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+
+
+def plain_spaces(text: str) -> str:
+    """Every white space beyond ASCII replaced by a space, so that a table of bytes can tell white space."""
+    if not text.isascii():
+        for character in _OTHER_SPACE:
+            if character in text:
+                text = text.replace(character, " ")
+    return text
+
+
+def byte_table(characters: str) -> Flags:
+    """``bool[256]``: which bytes are one of these ASCII characters."""
+    table = np.zeros(256, dtype=bool)
+    table[[ord(character) for character in characters]] = True
+    table.flags.writeable = False
+    return table
+
+
+def character_table(units: Units, belongs: Callable[[str], bool]) -> Flags:
+    """A table over code points, filled for those that occur in ``units``: whether the character belongs."""
+    table = np.zeros(int(units.max(initial=0)) + 1, dtype=bool)
+    for unit in np.flatnonzero(np.bincount(units, minlength=1)).tolist():
+        table[unit] = belongs(chr(unit))
+    return table
+
+
+BYTE_SPACE = byte_table(_ASCII_SPACE)
+_ALPHANUMERIC = byte_table("abcdefghijklmnopqrstuvwxyz0123456789")
+
+
+def _is_word_character(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LMN"
+
+
+def cut(units: Units, starts: Flags, inside: Flags, *, rename: Callable[[str], str] | None = None) -> Tokens:
+    """Tokens out of texts that were joined by :func:`one_a_line`.
+
+    ``inside`` marks the units that belong to a token, ``starts`` the first unit of each; ``rename`` maps the distinct
+    tokens to what is compared.
+    """
+    text_ends = np.flatnonzero(units == NEWLINE)
+    lengths = np.diff(np.searchsorted(np.flatnonzero(starts), text_ends))
+    return Tokens(_identities(units[inside], np.flatnonzero(starts[inside]), rename), lengths)
+
+
+def _identities(units: Units, starts: IntArray, rename: Callable[[str], str] | None) -> IntArray:
+    """One number a token, equal for equal tokens; token i is ``units[starts[i]:starts[i + 1]]``."""
+    import pyarrow as pa
+
+    if len(starts) == 0:
+        return np.zeros(0, dtype=np.int64)
+    offsets = np.append(starts, len(units)).astype(np.int64) * units.itemsize
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(units))]
+    encoded = pa.Array.from_buffers(pa.large_binary(), len(starts), buffers).dictionary_encode()
+    ids: IntArray = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    if rename is None:
+        return ids
+    encoding = "utf-8" if units.itemsize == 1 else "utf-32-le"
+    words = [word.decode(encoding, "surrogatepass") for word in encoded.dictionary.to_pylist()]
+    numbers: dict[str, int] = {}
+    renamed = [numbers.setdefault(rename(word), len(numbers)) for word in words]
+    return np.array(renamed, dtype=np.int64)[ids]
+
+
+# ── stemming ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=1 << 16)
+def porter_stem(word: str) -> str:
+    """nltk's Porter stem of a lower-cased word of more than three characters; shorter words stay as they are."""
+    stem: str = _porter().stem(word) if len(word) > 3 else word
+    return stem
+
+
+@cache
+def _porter() -> Any:
+    from nltk.stem.porter import PorterStemmer
+
+    return PorterStemmer()

@@ -1,0 +1,151 @@
+"""From prompts to token ids: chat template, beginning-of-sequence policy, and where a continuation starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.types import Message, Prompt
+
+ChatTemplate = bool | Literal["auto"]
+
+
+class Unanswerable(Exception):
+    """One request cannot be answered; its text becomes the ``error`` of that request's output."""
+
+
+class Prompts:
+    """Turns prompts into token ids for one tokenizer.
+
+    ``chat_template``: True renders conversations with the tokenizer's template (refused where it has none), False joins
+    their contents by blank lines, "auto" does the first where there is a template and else the second. Plain text is never
+    templated.
+
+    A beginning-of-sequence token is put in front only where the tokenizer itself does so, and never twice.
+    """
+
+    def __init__(self, tokenizer: Any, chat_template: ChatTemplate) -> None:
+        self.tokenizer = tokenizer
+        template = _template_text(tokenizer)
+        if chat_template is True and template is None:
+            raise BackendError("transformers backend: chat_template is true, but this model's tokenizer has no chat template; "
+                               "write `chat_template: false` to have conversations joined by blank lines")
+        self.template = template if chat_template else None
+        self.adds_bos = _adds_bos(tokenizer)
+        self.prefix_token = _prefix_token(tokenizer)
+        self.chat_end = _chat_end(tokenizer) if self.template is not None else None
+
+    def render(self, prompt: Prompt) -> str:
+        """The text that a prompt stands for. Raises Unanswerable where the template refuses the conversation."""
+        if isinstance(prompt, str):
+            return prompt
+        if self.template is None:
+            return "\n\n".join(message.content for message in prompt)
+        return _render_chat(self.tokenizer, prompt)
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text, with a leading beginning-of-sequence token where the policy wants one."""
+        ids = self.bare(text)
+        if self.adds_bos and not text.startswith(self.tokenizer.bos_token):
+            return [self.tokenizer.bos_token_id, *ids]
+        return ids
+
+    def bare(self, text: str) -> list[int]:
+        """Token ids of a text and nothing added to them."""
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def pairs(self, prefix: str, continuations: tuple[str, ...]) -> list[tuple[list[int], list[int]]]:
+        """Context and continuation ids, cut as lm-evaluation-harness cuts them for causal models.
+
+        Whole and prefix are tokenised, and what the whole has beyond the prefix's length is the continuation; blanks at the
+        prefix's end go over to the continuation first, since most vocabularies join them to the next word. An empty prefix
+        becomes the one token ``prefix_token``. Raises Unanswerable for a continuation without a token of its own.
+        """
+        kept = prefix.rstrip()
+        moved = prefix[len(kept) :]
+        context = self.encode(kept) if kept else []
+        return [self._pair(kept, context, moved + continuation) for continuation in continuations]
+
+    def _pair(self, prefix: str, context: list[int], continuation: str) -> tuple[list[int], list[int]]:
+        if not context:
+            start, ids = [self.prefix_token], self.bare(continuation)
+            if ids[:1] == start:
+                ids = ids[1:]
+        else:
+            start, ids = context, self.encode(prefix + continuation)[len(context) :]
+        if not ids:
+            raise Unanswerable(f"the continuation {continuation!r} has no token of its own after this prefix")
+        return start, ids
+
+    def signature(self) -> Mapping[str, Any]:
+        """What of the prompts' making fixes a model's answers."""
+        return {
+            "chat_template": None if self.template is None else _hash(self.template),
+            "tokenizer": _hash(_tokenizer_text(self.tokenizer)),
+            "bos": "added" if self.adds_bos else "not added",
+            "prefix_token": self.prefix_token,
+        }
+
+
+def _template_text(tokenizer: Any) -> str | None:
+    if not getattr(tokenizer, "chat_template", None):
+        return None
+    return str(tokenizer.get_chat_template())
+
+
+def _adds_bos(tokenizer: Any) -> bool:
+    """Asked of the tokenizer's doing, not of its settings: ``add_bos_token`` is absent or wrong in many."""
+    if tokenizer.bos_token_id is None:
+        return False
+    return bool(tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id])
+
+
+def _prefix_token(tokenizer: Any) -> int:
+    """What stands before an empty prefix: the beginning-of-sequence token or, in models without one, the end's."""
+    for token in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        if token is not None:
+            return int(token)
+    raise BackendError("transformers backend: the tokenizer has neither a beginning- nor an end-of-sequence token")
+
+
+def _chat_end(tokenizer: Any) -> int | None:
+    """The special token that closes an assistant's turn, read off the template; many models do not list it as their eos."""
+    from jinja2 import TemplateError
+
+    mark = "MARK"
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": mark}]
+    try:
+        after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(mark)[2]
+    except TemplateError:
+        return None
+    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
+    return ids[0] if ids and ids[0] in tokenizer.all_special_ids else None
+
+
+def _render_chat(tokenizer: Any, messages: tuple[Message, ...]) -> str:
+    from jinja2 import TemplateError
+
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    # A conversation that ends in the assistant's words is to be continued in that turn, not answered in a new one.
+    begun = messages[-1].role == "assistant"
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=not begun,
+                                                 continue_final_message=begun))
+    except (TemplateError, ValueError) as error:
+        raise Unanswerable(f"the chat template refuses this conversation: {error}") from error
+
+
+def _tokenizer_text(tokenizer: Any) -> str:
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    vocabulary = fast.to_str() if fast is not None else json.dumps(sorted(tokenizer.get_vocab().items()))
+    return f"{vocabulary}\n{json.dumps(tokenizer.special_tokens_map, sort_keys=True, default=str)}"
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=10).hexdigest()

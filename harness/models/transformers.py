@@ -1,0 +1,259 @@
+"""The ``transformers`` backend: causal language models from Hugging Face files or a GGUF file, on this machine."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from harness.errors import BackendError
+from harness.models.devices import choose_device, free_memory, halving, pack, set_threads
+from harness.models.generation import Task, Written, row_seed, write
+from harness.models.prompts import ChatTemplate, Prompts, Unanswerable
+from harness.models.scoring import Scored, TokenPair, fit, rolling_windows, score_sequences
+from harness.models.sources import resolve
+from harness.models.weights import Dtype, load_causal_lm
+from harness.types import Call, Generate, Likelihoods, LogLikelihood, Output, Perplexity, Text, Timing, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from harness.protocols import Resources, TaskView
+
+_TOO_LITTLE_MEMORY = "out of memory on {device}, even alone in its batch"
+_BATCH_TOKENS = {"cpu": 4096}
+_BATCH_TOKENS_ACCELERATOR = 16384
+_UNKNOWN_LENGTH = 2048
+"""The context of a model whose configuration names none."""
+
+
+@dataclass
+class Transformers:
+    """A causal language model.
+
+    source : where its weights are (see ``harness.models.sources``).
+    dtype : what it computes in.
+    device : auto (cuda, else mps, else cpu) or a torch device.
+    threads : CPU threads; unset: one or all, whichever a short measurement at loading finds better.
+    batch_tokens : padded tokens in one batch (for Generate those that may be written count too); unset: 4096 on a CPU, 16384
+        on an accelerator. Out of memory halves a batch.
+    max_length : tokens that the model may see at once; unset: what its configuration says. Longer prompts lose their
+        beginning and their outputs are marked ``truncated``.
+    chat_template : true, false or auto (see ``Prompts``).
+
+    Scores are sums of float32 log-softmax values. None of threads, device and batch_tokens is part of the signature: they
+    move a score by no more than float noise.
+    """
+
+    source: str
+    dtype: Dtype = "float32"
+    device: str = "auto"
+    threads: int | None = None
+    batch_tokens: int | None = None
+    max_length: int | None = None
+    chat_template: bool | Literal["auto"] = "auto"
+    _loaded: _Loaded | None = field(default=None, init=False, repr=False, compare=False)
+
+    name: ClassVar[str] = "transformers"
+    summary: ClassVar[str] = "causal language model run here with transformers (hub, folder or GGUF)"
+    provides: ClassVar[frozenset[type]] = frozenset({Generate, LogLikelihood, Perplexity})
+    cacheable: ClassVar[bool] = True
+
+    def needs_roles(self) -> Mapping[str, type]:
+        return {}
+
+    def open(self, resources: Resources) -> None:
+        """Load the model. Raises BackendError or MissingDependency."""
+        for option in ("batch_tokens", "max_length"):
+            value = getattr(self, option)
+            if value is not None and value < 1:
+                raise BackendError(f"transformers backend: {option} must be at least 1, got {value}")
+        files = resolve(self.source, resources.cache_dir, resources.say)
+        model, tokenizer = load_causal_lm(files, self.dtype, resources.cache_dir, resources.say)
+        device = choose_device(self.device)
+        prompts = Prompts(tokenizer, _checked(self.chat_template))
+        threads_before = set_threads(self.threads, device, resources.say)
+        self._loaded = _Loaded(
+            model=model.to(device), prompts=prompts, identity=files.identity, device=device, threads_before=threads_before,
+            max_length=self.max_length or _context_length(model, tokenizer), ends=_end_tokens(model, prompts),
+            batch_tokens=self.batch_tokens or _BATCH_TOKENS.get(device, _BATCH_TOKENS_ACCELERATOR))
+
+    def close(self) -> None:
+        """Free the model and give torch its thread count back."""
+        if self._loaded is not None:
+            import torch
+
+            torch.set_num_threads(self._loaded.threads_before)
+            self._loaded = None
+            free_memory()
+
+    def signature(self) -> Mapping[str, Any]:
+        loaded = self._require()
+        return {"backend": self.name, "source": loaded.identity, "dtype": self.dtype, "max_length": loaded.max_length,
+                "ends": sorted(loaded.ends), **loaded.prompts.signature()}
+
+    def start_task(self, task: TaskView) -> None:
+        """Nothing of a task is needed."""
+
+    def batches(self, calls: Sequence[Call]) -> Sequence[Sequence[Call]]:
+        """Calls of one request type together, longest first, under ``batch_tokens`` padded tokens."""
+        loaded = self._require()
+        batches: list[list[Call]] = []
+        for kind in (LogLikelihood, Perplexity, Generate):
+            # Sorted by key first, so that the order in which calls arrive does not show.
+            chosen = sorted((call for call in calls if isinstance(call.request, kind)), key=_order)
+            sizes = [loaded.size(call) for call in chosen]
+            packed = pack([width for width, _ in sizes], [rows for _, rows in sizes], loaded.batch_tokens)
+            batches += [[chosen[index] for index in batch] for batch in packed]
+        return batches
+
+    def run(self, calls: Sequence[Call]) -> Iterator[Output]:
+        loaded = self._require()
+        yield from loaded.generate([call for call in calls if isinstance(call.request, Generate)])
+        yield from loaded.score([call for call in calls if not isinstance(call.request, Generate)])
+
+    def _require(self) -> _Loaded:
+        if self._loaded is None:
+            raise BackendError("transformers backend: open() it before asking it")
+        return self._loaded
+
+
+def _checked(chat_template: object) -> ChatTemplate:
+    if chat_template is True or chat_template is False or chat_template == "auto":
+        return chat_template
+    raise BackendError(f"transformers backend: chat_template must be true, false or auto, got {chat_template!r}")
+
+
+def _order(call: Call) -> tuple[str, int, str, int]:
+    return (call.key.sample_id, call.key.repeat, call.key.arm, call.key.step)
+
+
+def _context_length(model: Any, tokenizer: Any) -> int:
+    config = model.config.get_text_config()
+    for attribute in ("n_positions", "max_position_embeddings", "n_ctx"):
+        if getattr(config, attribute, None):
+            return int(getattr(config, attribute))
+    # Tokenizers that know of no limit hold a huge number.
+    return int(tokenizer.model_max_length) if tokenizer.model_max_length < 10**9 else _UNKNOWN_LENGTH
+
+
+def _end_tokens(model: Any, prompts: Prompts) -> frozenset[int]:
+    """All tokens that end a text: the generation config's, the tokenizer's, and the one that closes a chat turn."""
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(int(token) for token in (*listed, prompts.tokenizer.eos_token_id, prompts.chat_end) if token is not None)
+
+
+@dataclass
+class _Loaded:
+    """The open model and what answers requests with it."""
+
+    model: Any
+    prompts: Prompts
+    identity: str
+    device: str
+    threads_before: int
+    max_length: int
+    batch_tokens: int
+    ends: frozenset[int]
+
+    def size(self, call: Call) -> tuple[int, int]:
+        """The widest row of a call, in tokens, and its number of rows."""
+        try:
+            if isinstance(call.request, Generate):
+                prompt, _ = self._prompt(call.request)
+                return len(prompt) + call.request.decoding.max_tokens, 1
+            pairs, _ = self._pairs(call)
+        except Unanswerable:
+            return 0, 1
+        return max((len(context) + len(continuation) - 1 for context, continuation in pairs), default=0), len(pairs)
+
+    # ── log-likelihoods ──
+
+    def score(self, calls: Sequence[Call]) -> Iterator[Output]:
+        """Outputs of LogLikelihood and Perplexity calls; the sequences of all calls are batched together."""
+        started = time.perf_counter()
+        asked: list[tuple[Call, list[TokenPair], bool]] = []
+        for call in calls:
+            try:
+                asked.append((call, *self._pairs(call)))
+            except Unanswerable as error:
+                yield _failed(call, str(error))
+        scored = iter(score_sequences(self.model, [pair for _, pairs, _ in asked for pair in pairs], self.batch_tokens))
+        timing = Timing(time.perf_counter() - started)
+        for call, pairs, truncated in asked:
+            results = [next(scored) for _ in pairs]
+            whole = [result for result in results if result is not None]
+            if len(whole) < len(results):
+                yield _failed(call, _TOO_LITTLE_MEMORY.format(device=self.device))
+                continue
+            usage = Usage(input_tokens=sum(len(context) + len(continuation) for context, continuation in pairs))
+            yield Output(call.key, _likelihoods(call, pairs, whole), truncated=truncated, usage=usage, timing=timing)
+
+    def _pairs(self, call: Call) -> tuple[list[TokenPair], bool]:
+        """The token sequences that a call asks to have scored, and whether a prefix had to be cut."""
+        if isinstance(call.request, Perplexity):
+            tokens = self.prompts.bare(call.request.text)
+            return rolling_windows(tokens, self.prompts.prefix_token, self.max_length), False
+        assert isinstance(call.request, LogLikelihood)
+        pairs = self.prompts.pairs(self.prompts.render(call.request.prefix), call.request.continuations)
+        fitted = [fit(pair, self.max_length) for pair in pairs]
+        return [pair for pair, _ in fitted], any(cut for _, cut in fitted)
+
+    # ── text ──
+
+    def generate(self, calls: Sequence[Call]) -> Iterator[Output]:
+        """Outputs of Generate calls, all written side by side."""
+        started = time.perf_counter()
+        asked: list[tuple[Call, Task, bool]] = []
+        for call in calls:
+            assert isinstance(call.request, Generate)
+            try:
+                prompt, truncated = self._prompt(call.request)
+            except Unanswerable as error:
+                yield _failed(call, str(error))
+                continue
+            asked.append((call, Task(prompt, call.request.decoding, row_seed(call)), truncated))
+        tasks = [task for _, task, _ in asked]
+        answer = partial(write, self.model, self.prompts.tokenizer, ends=self.ends)
+        results = halving(tasks, answer) if tasks else []
+        latency = time.perf_counter() - started
+        for (call, task, truncated), result in zip(asked, results):
+            if result is None:
+                yield _failed(call, _TOO_LITTLE_MEMORY.format(device=self.device))
+            else:
+                yield _written(call, task, truncated, result, latency)
+
+    def _prompt(self, request: Generate) -> tuple[list[int], bool]:
+        """Token ids of a prompt, cut from the left so that ``max_tokens`` more fit, and whether they were cut."""
+        wanted = request.decoding.max_tokens
+        if not 1 <= wanted < self.max_length:
+            raise Unanswerable(f"max_tokens must be at least 1 and less than the model's context ({self.max_length}), got {wanted}")
+        tokens = self.prompts.encode(self.prompts.render(request.prompt)) or [self.prompts.prefix_token]
+        room = self.max_length - wanted
+        return tokens[-room:], len(tokens) > room
+
+
+def _failed(call: Call, reason: str) -> Output:
+    return Output(call.key, None, error=reason, finish_reason="error")
+
+
+def _likelihoods(call: Call, pairs: Sequence[TokenPair], scored: Sequence[Scored]) -> Likelihoods:
+    lengths = [len(continuation) for _, continuation in pairs]
+    if not isinstance(call.request, Perplexity):
+        return Likelihoods(tuple(s.logprob for s in scored), tuple(lengths), tuple(s.is_greedy for s in scored))
+    text = call.request.text
+    return Likelihoods((sum(s.logprob for s in scored),), (sum(lengths),), (all(s.is_greedy for s in scored),),
+                       n_words=_count_words(text), n_bytes=len(text.encode("utf-8")))
+
+
+def _count_words(text: str) -> int:
+    """Words as lm-evaluation-harness counts them: the pieces between runs of white space, empty ones too."""
+    return len(re.split(r"\s+", text))
+
+
+def _written(call: Call, task: Task, truncated: bool, result: Written, latency: float) -> Output:
+    return Output(call.key, Text(result.text), finish_reason=result.finish_reason, truncated=truncated,
+                  usage=Usage(len(task.prompt), result.n_tokens), timing=Timing(latency, result.first_token_s))

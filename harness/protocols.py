@@ -1,0 +1,263 @@
+"""What a plug-in promises: Metric, Suite, Backend, Retriever, Encoder."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from harness.errors import MetricError
+from harness.types import (
+    Answer,
+    Call,
+    Corpus,
+    FloatArray,
+    Output,
+    Request,
+    Sample,
+    Scores,
+    Table,
+)
+
+Interval = Literal["wilson", "bootstrap", "delta", "jackknife", "subsample", "none"]
+Scope = Literal["sample", "corpus"]
+Play = Generator[Request, Output, Answer]
+M = TypeVar("M", bound="Metric")
+
+
+@dataclass(frozen=True, repr=False)
+class Metric:
+    """A metric: a page of declaration and one pure function. Its dataclass fields ARE its parameters.
+
+    A subclass sets the class variables below, implements :meth:`score`, and one of :meth:`finish` (additive statistics:
+    the value is a function of their weighted sums) or :meth:`aggregate` (everything else). Estimates, paired tests and
+    slices follow from these few lines and no text is scored twice.
+
+    Class variables
+    ---------------
+    name : what a user writes. A name that ends in ``@k`` takes its ``k`` field there: ``recall@10``.
+    version : raised by every change that moves a value.
+    family : the section of the catalogue.
+    summary : one line for ``harness list metrics``.
+    needs : what samples and answers must have, out of ``text references target choices label probabilities logprobs
+        likelihoods ranking qrels number contexts timing usage``.
+    higher_is_better, bounds, unit : direction, closed range (None = unbounded on that side), unit of the value.
+    interval : how the interval is made. ``wilson`` only where every row is a hit or a miss.
+    columns : names of the columns of ``Scores.stats``.
+    aliases : other names, with the parameters that they stand for.
+    scope : ``sample`` if chunks of samples can be scored one by one, ``corpus`` if all are needed at once.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    family: ClassVar[str] = ""
+    summary: ClassVar[str] = ""
+    needs: ClassVar[frozenset[str]] = frozenset()
+    higher_is_better: ClassVar[bool | None] = True
+    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
+    unit: ClassVar[str] = ""
+    roles: ClassVar[tuple[str, ...]] = ()
+    interval: ClassVar[Interval] = "bootstrap"
+    columns: ClassVar[tuple[str, ...]] = ()
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    scope: ClassVar[Scope] = "sample"
+
+    def prepare(self: M, samples: Iterable[Sample]) -> M:
+        """Once per task, before scoring: return a copy that knows the label set, the vocabulary, …"""
+        return self
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        """Statistics of these rows. Pure; ``outputs[i]`` belongs to ``samples[i]`` and has no ``error``."""
+        raise NotImplementedError(f"{type(self).__name__}.score")
+
+    def finish(self, totals: FloatArray) -> FloatArray:
+        """Values from weighted sums of the statistics: ``float64[..., d] -> float64[...]``; NaN where undefined."""
+        raise NotImplementedError(f"{type(self).__name__}.finish")
+
+    def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
+        """Values under each row of weights: ``float64[n, d], float64[B, n] -> float64[B]``; NaN where undefined."""
+        return self.finish(weights @ stats)
+
+    def rows(self, stats: FloatArray) -> FloatArray:
+        """The value of every row by itself, ``float64[n]``; NaN where one row alone has none."""
+        if self.is_additive:
+            return self.finish(stats)
+        return np.full(len(stats), np.nan)
+
+    def tables(self, stats: FloatArray) -> dict[str, Table]:
+        """Curves, matrices, per-class values."""
+        return {}
+
+    def extremes(self, sample: Sample) -> tuple[FloatArray, FloatArray] | None:
+        """The worst and the best row that this sample could have had, if it is missing; None if that is unknowable."""
+        return None
+
+    @property
+    def is_additive(self) -> bool:
+        """Whether the value is a function of sums, so that replicates cost one matrix product."""
+        return type(self).finish is not Metric.finish
+
+    @property
+    def spec(self) -> str:
+        """The shortest spec string that parses back to this metric."""
+        return _spec(self, _changed_parameters(self))
+
+    def signature(self) -> str:
+        """The recipe: name, ALL parameters, version, e.g. ``rouge(measure=f,stemmer=false,type=L)#v1``."""
+        return f"{_spec(self, parameters(self))}#v{self.version}"
+
+    def __repr__(self) -> str:
+        return self.spec
+
+    def require(self, ok: bool, parameter: str, constraint: str) -> None:
+        """Validate a parameter; call it from ``__post_init__``.
+
+        Raises MetricError: ``<metric>: <parameter> must be <constraint>, got <value>``.
+        """
+        if not ok:
+            value = getattr(self, parameter)
+            raise MetricError(f"{self.name}: {parameter} must be {constraint}, got {value!r}")
+
+
+def parameters(metric: Metric) -> dict[str, Any]:
+    """The parameters of a metric: its init fields that are shown (``prepare`` may fill hidden ones)."""
+    return {f.name: getattr(metric, f.name) for f in dataclasses.fields(metric) if f.init and f.repr}
+
+
+def _changed_parameters(metric: Metric) -> dict[str, Any]:
+    values = parameters(metric)
+    defaults = {f.name: f.default for f in dataclasses.fields(metric)}
+    return {name: value for name, value in values.items() if value != defaults[name]}
+
+
+def _spec(metric: Metric, values: Mapping[str, Any]) -> str:
+    name, shown = metric.name, dict(values)
+    if name.endswith("@k"):
+        k = shown.pop("k", getattr(metric, "k", None))
+        name = name[:-2] if k is None else f"{name[:-1]}{k}"
+    inside = ",".join(f"{key}={literal(value)}" for key, value in sorted(shown.items()))
+    return f"{name}({inside})" if inside else name
+
+
+def literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    if isinstance(value, Metric):
+        return value.spec
+    if isinstance(value, tuple):
+        return "[" + ",".join(literal(item) for item in value) + "]"
+    text = str(value)
+    return text if re.fullmatch(r"[\w.+-]+", text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class TaskData(Protocol):
+    """A task's samples, re-iterable, with what belongs to them."""
+
+    def __iter__(self) -> Iterator[Sample]: ...
+
+    def split(self, split: str) -> Iterable[Sample]:
+        """The samples of another split of the same source (few-shot examples). Raises DataError if there is none."""
+        ...
+
+    def corpus(self) -> Corpus | None: ...
+
+
+@runtime_checkable
+class Suite(Protocol):
+    """A kind of task and its player. A dataclass whose fields are the keys that it adds to a task's YAML.
+
+    ``play`` is a generator: yield a request, receive its output, return the answer that is scored. An output with
+    ``error`` never reaches a play: the engine closes the play and the sample is missing.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    def needs(self) -> frozenset[type]:
+        """The request types that a model must provide to take this task."""
+        ...
+
+    def gives(self) -> frozenset[str]:
+        """What its answers have, in the words of ``Metric.needs``: text, label, probabilities, logprobs, ranking, …"""
+        ...
+
+    def prepare(self, data: TaskData) -> Suite:
+        """Once per task, before any play: return a copy that knows the few-shot pool, the corpus, the label set, …"""
+        ...
+
+    def play(self, sample: Sample) -> Play: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a backend is opened with: where it may keep files, the models that serve it, how it tells the user things."""
+
+    cache_dir: Path
+    roles: Mapping[str, Backend] = field(default_factory=dict)
+    say: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """What a backend may know of the task that it is about to serve."""
+
+    name: str
+    corpus: Corpus | None = None
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """The code that talks to one model. A dataclass whose init fields are the keys of its YAML entry."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    provides: ClassVar[frozenset[type]]
+    cacheable: ClassVar[bool]
+    """Whether its answers are fixed by its signature, so that they may be kept across runs."""
+
+    def needs_roles(self) -> Mapping[str, type]:
+        """Roles that must be opened before it: name → the request type that the role's model must provide."""
+        ...
+
+    def open(self, resources: Resources) -> None:
+        """Load the model. Raises BackendError or MissingDependency."""
+        ...
+
+    def close(self) -> None:
+        """Free the model. May be called twice."""
+        ...
+
+    def signature(self) -> Mapping[str, Any]:
+        """After ``open``: everything that fixes its answers (weights by hash, dtype, template hash, …), as JSON."""
+        ...
+
+    def start_task(self, task: TaskView) -> None:
+        """Before a task: index its corpus, pick its stored answers, …"""
+        ...
+
+    def batches(self, calls: Sequence[Call]) -> Sequence[Sequence[Call]]:
+        """Split calls into the batches to run. A function of the calls alone, so that a resumed run batches alike."""
+        ...
+
+    def run(self, calls: Sequence[Call]) -> Iterator[Output]:
+        """Answer one batch, in any order. What fails for one call is an Output with ``error``."""
+        ...
+
+
+class Retriever(Backend, Protocol):
+    """A Backend that provides Rank; ``start_task`` hands it the corpus."""
+
+
+class Encoder(Protocol):
+    """Turns texts into vectors; ``sentence_encoder`` is one, and metrics and retrievers are handed one."""
+
+    def encode(self, texts: Sequence[str], *, purpose: str = "symmetric") -> FloatArray:
+        """``float32[n, dim]``, one row a text."""
+        ...

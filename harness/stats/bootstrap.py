@@ -1,0 +1,97 @@
+"""The bootstrap over sufficient statistics: multinomial weights instead of copies of rows, in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UsageError
+from harness.types import FloatArray
+
+IntArray: TypeAlias = NDArray[np.int64]
+Aggregate: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
+"""``stats float64[n, d], weights float64[B, n] -> values float64[B]``; NaN where undefined."""
+Finish: TypeAlias = Callable[[FloatArray], FloatArray]
+"""``totals float64[..., d] -> values float64[...]``: the shortcut of additive statistics."""
+
+BLOCK_BYTES = 64 * 2**20
+"""Size of one block of weights; the draws behind it take as much again for a moment."""
+
+
+def resample_weights(
+    n_units: int, n_replicates: int, rng: np.random.Generator, *, width: int | None = None
+) -> Iterator[FloatArray]:
+    """How often each unit is drawn in each replicate of ``n_units`` draws with replacement.
+
+    Yields blocks ``float64[b, n_units]`` of about 64 MB whose rows sum to ``n_units``, ``n_replicates`` rows in all.
+    The draws are taken in sequence, ``n_units`` a row, so that they depend on ``rng`` alone and not on the size of the
+    blocks: the same seed and number of units give the same weights for every metric and every model. ``width`` is the
+    width of the array that the caller expands a row to, if that is more than ``n_units``.
+
+    Raises UsageError unless ``n_units`` and ``n_replicates`` are positive.
+    """
+    if n_units < 1 or n_replicates < 1:
+        raise UsageError(f"resample_weights: needs at least one unit and one replicate, got {n_units} and {n_replicates}")
+    rows = max(1, BLOCK_BYTES // (8 * max(n_units, width or 0)))
+    for start in range(0, n_replicates, rows):
+        b = min(rows, n_replicates - start)
+        drawn = rng.integers(0, n_units, size=(b, n_units))
+        drawn += np.arange(0, b * n_units, n_units)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=b * n_units)
+        yield counts.reshape(b, n_units).astype(np.float64)
+
+
+def replicates(
+    aggregate: Aggregate,
+    stats: FloatArray,
+    *,
+    groups: IntArray | None = None,
+    weights: FloatArray | None = None,
+    finish: Finish | None = None,
+    n_bootstrap: int = 1000,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """The values of ``n_bootstrap`` resamplings, ``float64[n_bootstrap]``; NaN where a resampling leaves them undefined.
+
+    ``groups`` gives each row the number of its cluster, ``0..G-1`` with none left out: whole clusters are drawn, as many
+    as there are; None draws rows. ``weights`` are the rows' weights inside one cluster (1 / repeats), None: 1. With
+    ``finish`` the rows are summed to clusters once and a replicate costs one row of a matrix product.
+
+    Two systems with the same clusters and generators in the same state get paired replicates: their differences are the
+    paired bootstrap.
+    """
+    n_units = len(stats) if groups is None else int(groups.max(initial=-1)) + 1
+    if finish is not None:
+        sums = _group_sums(stats, groups, weights, n_units)
+        blocks = (finish(drawn @ sums) for drawn in resample_weights(n_units, n_bootstrap, rng))
+    else:
+        expanded = resample_weights(n_units, n_bootstrap, rng, width=len(stats))
+        blocks = (aggregate(stats, _row_weights(drawn, groups, weights)) for drawn in expanded)
+    return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
+
+
+def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float, float]:
+    """The central ``level`` of the finite values (linear interpolation, numpy's default); (NaN, NaN) if there are none."""
+    if not 0 < level < 1:
+        raise UsageError(f"level must lie strictly between 0 and 1, got {level!r}")
+    finite = values[np.isfinite(values)]
+    if not len(finite):
+        return float("nan"), float("nan")
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _group_sums(stats: FloatArray, groups: IntArray | None, weights: FloatArray | None, n_units: int) -> FloatArray:
+    weighted = stats if weights is None else stats * weights[:, None]
+    if groups is None:
+        return weighted
+    columns = [np.bincount(groups, weights=column, minlength=n_units) for column in weighted.T]
+    return np.stack(columns, axis=1) if columns else np.zeros((n_units, 0))
+
+
+def _row_weights(drawn: FloatArray, groups: IntArray | None, weights: FloatArray | None) -> FloatArray:
+    expanded = drawn if groups is None else drawn[:, groups]
+    return expanded if weights is None else expanded * weights

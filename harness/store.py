@@ -1,0 +1,252 @@
+"""Run folders: where they are, what is in them, written atomically and read back by version.
+
+``run.json`` appears last and by rename: a folder that has it is finished and never written again by the code.
+
+Schema history of ``run.json`` and ``samples.parquet``: 1 (0.1.0) the first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.codec import dumps, loads
+from harness.errors import StoreError, did_you_mean
+from harness.types import FloatArray, RunRecord
+
+SCHEMA = 1
+RECORD, SAMPLES, JOURNAL = "run.json", "samples.parquet", "journal.jsonl"
+_TUPLES = ("seeds", "estimates", "tables")
+
+
+# ── folders ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def slug(text: str) -> str:
+    """A name that is safe in a path on every system."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.") or "run"
+
+
+def create_run(results: Path, name: str) -> Path:
+    """A new folder under ``results``; its name sorts by time and says the config's name."""
+    results.mkdir(parents=True, exist_ok=True)
+    while True:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        path = results / f"{stamp}-{slug(name)}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StoreError(f"cannot write to the results folder {results}: {error.strerror}") from error
+        return path
+
+
+def run_folders(results: Path) -> list[Path]:
+    """Every run folder, oldest first, finished or not."""
+    if not results.is_dir():
+        return []
+    return sorted(p for p in results.iterdir() if (p / RECORD).is_file() or (p / JOURNAL).is_file())
+
+
+def is_finished(folder: Path) -> bool:
+    return (folder / RECORD).is_file()
+
+
+def find_run(results: Path, name: str) -> Path:
+    """The folder of a finished run: its path, its id or the unambiguous beginning of one, ``latest``, ``latest~2``, ``latest:CONFIG``.
+
+    Raises StoreError naming what there is.
+    """
+    direct = Path(name)
+    if (direct / RECORD).is_file():
+        return direct
+    finished = [folder for folder in run_folders(results) if is_finished(folder)]
+    match = re.fullmatch(r"latest(?:~(\d+))?(?::(.+))?", name)
+    if match:
+        return _nth_latest(finished, int(match.group(1) or 0), match.group(2), results)
+    found = [folder for folder in finished if folder.name == name] or [f for f in finished if f.name.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise StoreError(f"{name!r} stands for several runs: {', '.join(f.name for f in found)}")
+    if (results / name / JOURNAL).is_file():
+        raise StoreError(f"run {name!r} is not finished: start it again with harness run")
+    raise StoreError(f"no run {name!r} in {results}{did_you_mean(name, [f.name for f in finished])}")
+
+
+def _nth_latest(finished: Sequence[Path], back: int, config: str | None, results: Path) -> Path:
+    if config is not None:
+        finished = [folder for folder in finished if read_record(folder).name == config]
+    if len(finished) <= back:
+        of = f" of {config!r}" if config else ""
+        raise StoreError(f"there are only {len(finished)} finished runs{of} in {results}")
+    return finished[-1 - back]
+
+
+# ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write to a neighbour, sync, rename: readers see the old file or the new one, never half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(temporary, path)
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write ``run.json``; with it the run is finished."""
+    values = {f.name: getattr(record, f.name) for f in dataclasses.fields(record) if f.name != "path"}
+    write_atomically(folder / RECORD, pretty(values))
+
+
+def pretty(value: Any) -> bytes:
+    """Indented JSON for files that people read too. NaN never gets in: it is null."""
+    import orjson
+
+    return orjson.dumps(loads(dumps(value)), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def read_record(folder: Path) -> RunRecord:
+    """The record of a finished run. Raises StoreError for a damaged file or one of a newer schema."""
+    path = folder / RECORD
+    try:
+        values = loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StoreError(f"{folder} is not a finished run: it has no {RECORD}") from error
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged: {error}") from error
+    if not isinstance(values, dict) or not isinstance(values.get("schema"), int):
+        raise StoreError(f"{path} is not a run record")
+    if values["schema"] > SCHEMA:
+        raise StoreError(f"{path} has schema {values['schema']}, this harness reads up to {SCHEMA}: upgrade harness-eval")
+    names = [f.name for f in dataclasses.fields(RunRecord) if f.name != "path"]
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise StoreError(f"{path} is damaged: it lacks {', '.join(missing)}")
+    kept = {name: tuple(values[name]) if name in _TUPLES else values[name] for name in names}
+    return RunRecord(**kept, path=folder)
+
+
+# ── samples ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class MetricColumn:
+    """What one metric has to say of a block of rows: the value of each, its statistics, and why some are missing."""
+
+    values: FloatArray
+    stats: FloatArray
+    missing: Mapping[int, str]
+
+
+_STRINGS = ("model", "cell", "task", "arm", "sample_id", "sample_hash", "group", "sample", "prompt", "answer", "text", "error",
+            "finish_reason", "slices")  # fmt: skip
+_NUMBERS = {"repeat": "int32", "input_tokens": "int64", "output_tokens": "int64", "latency_s": "float64",
+            "first_token_s": "float64", "truncated": "bool_", "cached": "bool_"}  # fmt: skip
+
+
+class SampleWriter:
+    """Writes ``samples.parquet`` block by block; the file appears, complete, when the writer is closed."""
+
+    def __init__(self, folder: Path, metrics: Sequence[str]) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self._path = folder / SAMPLES
+        self._temporary = folder / f".{SAMPLES}.tmp"
+        self._metrics = tuple(metrics)
+        fields = [pa.field(name, pa.string()) for name in _STRINGS]
+        fields += [pa.field(name, getattr(pa, kind)()) for name, kind in _NUMBERS.items()]
+        fields += [pa.field(f"metric.{spec}", _metric_type()) for spec in self._metrics]
+        self._schema = pa.schema(fields, metadata={"harness_schema": str(SCHEMA)})
+        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+
+    def write(self, columns: Mapping[str, Sequence[Any]], metrics: Mapping[str, MetricColumn]) -> None:
+        """One block of rows: every plain column, and those metrics that were scored on it."""
+        import pyarrow as pa
+
+        n = len(columns["sample_id"])
+        arrays = [pa.array(columns[field.name], type=field.type) for field in self._schema if field.name in columns]
+        names = [field.name for field in self._schema if field.name in columns]
+        for field in self._schema:
+            if field.name in columns:
+                continue
+            spec = field.name.removeprefix("metric.")
+            names.append(field.name)
+            arrays.append(_metric_array(metrics[spec], n) if spec in metrics else pa.nulls(n, type=field.type))
+        table = pa.Table.from_arrays(arrays, names=names).select(self._schema.names)
+        self._writer.write_table(table.cast(self._schema))
+
+    def close(self) -> None:
+        self._writer.close()
+        os.replace(self._temporary, self._path)
+
+    def abort(self) -> None:
+        """Leave nothing behind; the journal has everything."""
+        self._writer.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def read_samples(
+    folder: Path, columns: Sequence[str] | None = None, where: Mapping[str, str] | None = None
+) -> Iterator[dict[str, list[Any]]]:
+    """Blocks of rows of ``samples.parquet`` as columns, in the order in which they were written."""
+    import pyarrow.dataset as ds
+
+    table = ds.dataset(str(_samples_path(folder)), format="parquet")
+    condition = None
+    for name, value in (where or {}).items():
+        clause = ds.field(name) == value
+        condition = clause if condition is None else condition & clause
+    wanted = None if columns is None else [name for name in columns if name in table.schema.names]
+    for batch in table.to_batches(columns=wanted, filter=condition):
+        if batch.num_rows:
+            yield batch.to_pydict()
+
+
+def samples_table(folder: Path) -> Any:
+    """``samples.parquet`` as a pyarrow Table."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(_samples_path(folder))
+
+
+def _samples_path(folder: Path) -> Path:
+    path = folder / SAMPLES
+    if not path.is_file():
+        raise StoreError(f"{folder} has no {SAMPLES}")
+    return path
+
+
+def _metric_type() -> Any:
+    import pyarrow as pa
+
+    return pa.struct([("value", pa.float64()), ("missing", pa.string()), ("stats", pa.list_(pa.float64()))])
+
+
+def _metric_array(column: MetricColumn, n: int) -> Any:
+    import pyarrow as pa
+
+    width = column.stats.shape[1]
+    values = pa.array(column.values, type=pa.float64(), from_pandas=True)
+    reasons = [None] * n
+    for row, reason in column.missing.items():
+        reasons[row] = reason  # type: ignore[call-overload]
+    offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, dtype=np.int32)
+    absent = np.zeros(n, dtype=bool)
+    absent[list(column.missing)] = True
+    stats = pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.stats.ravel(), from_pandas=True), mask=pa.array(absent))
+    return pa.StructArray.from_arrays([values, pa.array(reasons, type=pa.string()), stats], names=["value", "missing", "stats"])

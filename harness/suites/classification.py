@@ -1,0 +1,128 @@
+"""Classification and multiple choice: which of the labels, by likelihood, by text, or by the model's own scores."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from harness.errors import ConfigError
+from harness.protocols import Play, TaskData
+from harness.suites.prompting import Prompter, prompter
+from harness.templates import PromptTemplate
+from harness.types import Ask, Decoding, Generate, Label, Likelihoods, LogLikelihood, Output, Request, Sample, Text
+
+
+@dataclass(frozen=True)
+class Classification:
+    """``answer`` says how the model answers.
+
+    - ``likelihood``: each choice is scored as what follows the prompt; the most likely one is the label, the softmax of
+      the summed log-probabilities gives the probabilities.
+    - ``text``: the model writes; the text is parsed (:func:`parse_choice`). Text that names none of the choices is a wrong
+      answer, not a missing one.
+    - ``scores``: the model gives a label or probabilities by itself (a classifier, stored predictions).
+
+    The labels are the sample's own ``choices`` or else those of the task. ``choice_delimiter`` stands between prompt and
+    choice; by default one space after a ``text:`` prompt and nothing after a chat prompt.
+    """
+
+    name: ClassVar[str] = "classification"
+    summary: ClassVar[str] = "one label out of several, by likelihood, by text or by the model's own scores"
+
+    prompt: PromptTemplate | None = None
+    choices: tuple[str, ...] = ()
+    choice_delimiter: str | None = None
+    answer: Literal["likelihood", "text", "scores"] = "likelihood"
+    decoding: Decoding = Decoding(max_tokens=16)
+    _prompter: Prompter | None = field(default=None, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.prompt is None and self.answer != "scores":
+            raise ConfigError(f"a classification task with answer: {self.answer} needs a prompt")
+        if len(set(self.choices)) != len(self.choices):
+            raise ConfigError("choices must be different from one another")
+
+    def needs(self) -> frozenset[type]:
+        return frozenset({{"likelihood": LogLikelihood, "text": Generate, "scores": Ask}[self.answer]})
+
+    def gives(self) -> frozenset[str]:
+        kinds = {"likelihood": {"probabilities", "logprobs"}, "text": {"text"}, "scores": {"probabilities"}}[self.answer]
+        return frozenset({"label", "timing", "usage", *kinds})
+
+    def prepare(self, data: TaskData) -> Classification:
+        ready = dataclasses.replace(self)
+        if self.prompt is not None:
+            object.__setattr__(ready, "_prompter", prompter(self.prompt, data))
+        return ready
+
+    def play(self, sample: Sample) -> Play:
+        choices = sample.choices or self.choices
+        output = yield self._request(sample, choices)
+        return self._label(output, choices)
+
+    def _request(self, sample: Sample, choices: Sequence[str]) -> Request:
+        if self.answer == "scores":
+            return Ask(sample.input, tuple(choices))
+        if not choices:
+            raise ConfigError(f"sample {sample.id!r} has no choices and neither has its task")
+        assert self._prompter is not None, "prepare() comes first"
+        prompt = self._prompter(sample)
+        if self.answer == "text":
+            return Generate(prompt, self.decoding, choices=tuple(choices))
+        delimiter = self.choice_delimiter
+        if delimiter is None:
+            delimiter = " " if isinstance(prompt, str) else ""
+        return LogLikelihood(prompt, tuple(delimiter + choice for choice in choices))
+
+    def _label(self, output: Output, choices: Sequence[str]) -> Label:
+        answer = output.answer
+        if isinstance(answer, Label):
+            return answer
+        if isinstance(answer, Likelihoods):
+            return _most_likely(answer, choices)
+        if isinstance(answer, Text):
+            return Label(parse_choice(answer.text, choices), text=answer.text)
+        raise TypeError(f"classification expects a label, likelihoods or text, got {type(answer).__name__.lower()}")
+
+
+def parse_choice(text: str, choices: Sequence[str]) -> str | None:
+    """The choice that a text names, or None.
+
+    Letter case, white space and punctuation at the ends do not matter. A text that equals a choice is that choice; else
+    the choice that occurs first as whole words, the longest where several begin at one place.
+
+    >>> parse_choice("Answer: Reserve a book.", ["renew a loan", "reserve a book"])
+    'reserve a book'
+    """
+    plain = _plain(text)
+    folded = {_plain(choice): choice for choice in choices}
+    if plain in folded:
+        return folded[plain]
+    found = []
+    for key, choice in folded.items():
+        match = re.search(rf"(?<!\w){re.escape(key)}(?!\w)", plain)
+        if key and match:
+            found.append((match.start(), -len(key), choice))
+    return min(found)[2] if found else None
+
+
+def _most_likely(answer: Likelihoods, choices: Sequence[str]) -> Label:
+    logprobs = np.asarray(answer.logprobs, dtype=np.float64)
+    if len(logprobs) != len(choices):
+        raise ValueError(f"{len(logprobs)} likelihoods for {len(choices)} choices")
+    shifted = np.exp(logprobs - logprobs.max())
+    probabilities = (shifted / shifted.sum()).tolist()
+    return Label(
+        label=choices[int(logprobs.argmax())],
+        probabilities=dict(zip(choices, probabilities)) if len(set(choices)) == len(choices) else None,
+        logprobs=answer.logprobs,
+    )
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"^\W+|\W+$", "", text.casefold()).split())

@@ -1,0 +1,30 @@
+"""Fixtures that every part of the tests may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Callable[[str], Path]:
+    """``shared_data("wmt17_ende/reference.de.txt")`` -> its path; skips where the real data sets are not there."""
+    root = Path(os.environ.get("HARNESS_SHARED_DATA", ROOT.parent / "shared" / "data"))
+
+    def locate(name: str) -> Path:
+        path = root / name
+        if not path.exists():
+            pytest.skip(f"real data {name} is not at {root} (set HARNESS_SHARED_DATA)")
+        return path
+
+    return locate

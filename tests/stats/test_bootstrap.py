@@ -1,0 +1,100 @@
+"""The fast bootstrap against literal resampling of rows with the same drawn indices."""
+
+import numpy as np
+import pytest
+
+from harness.errors import UsageError
+from harness.stats import bootstrap
+from harness.stats.bootstrap import percentile_interval, replicates, resample_weights
+
+Array = np.ndarray
+
+
+def drawn_indices(n_units: int, n_replicates: int, seed: int) -> Array:
+    return np.random.default_rng(seed).integers(0, n_units, size=(n_replicates, n_units))
+
+
+def mean(totals: Array) -> Array:
+    return totals[..., 0] / totals[..., 1]
+
+
+def weighted_median(stats: Array, weights: Array) -> Array:
+    return np.array([np.median(np.repeat(stats[:, 0], row.astype(int))) for row in weights])
+
+
+def test_weights_count_the_draws() -> None:
+    weights = np.concatenate(list(resample_weights(7, 20, np.random.default_rng(3))))
+    expected = [[list(row).count(unit) for unit in range(7)] for row in drawn_indices(7, 20, 3)]
+    assert weights.tolist() == expected
+
+
+def test_weights_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = [[list(row).count(unit) for unit in range(10)] for row in drawn_indices(10, 25, 1)]
+    monkeypatch.setattr(bootstrap, "BLOCK_BYTES", 8 * 10 * 4)
+    blocks = list(resample_weights(10, 25, np.random.default_rng(1)))
+    assert [len(block) for block in blocks] == [4, 4, 4, 4, 4, 4, 1]
+    assert np.concatenate(blocks).tolist() == expected
+
+
+def test_additive_equals_literal_resampling() -> None:
+    rng = np.random.default_rng(0)
+    stats = np.stack([rng.normal(size=30), rng.integers(1, 4, size=30)], axis=1)
+    fast = replicates(lambda s, w: mean(w @ s), stats, finish=mean, n_bootstrap=50, rng=np.random.default_rng(8))
+    slow = [stats[row, 0].sum() / stats[row, 1].sum() for row in drawn_indices(30, 50, 8)]
+    assert fast == pytest.approx(slow, rel=1e-12)
+
+
+def test_aggregate_equals_literal_resampling() -> None:
+    stats = np.random.default_rng(0).normal(size=(21, 1))
+    fast = replicates(weighted_median, stats, n_bootstrap=40, rng=np.random.default_rng(5))
+    slow = [np.median(stats[row, 0]) for row in drawn_indices(21, 40, 5)]
+    assert fast == pytest.approx(slow, rel=1e-12)
+
+
+@pytest.mark.parametrize("additive", [True, False])
+def test_clusters_are_drawn_whole(additive: bool) -> None:
+    groups = np.array([2, 0, 0, 1, 2, 2, 3])
+    values = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0])
+    stats = np.stack([values, np.ones(7)], axis=1)
+    fast = replicates(
+        lambda s, w: mean(w @ s), stats, groups=groups, finish=mean if additive else None,
+        n_bootstrap=60, rng=np.random.default_rng(4),
+    )
+    members = {0: [2.0, 4.0], 1: [8.0], 2: [1.0, 16.0, 32.0], 3: [64.0]}
+    slow = [np.mean([value for cluster in row for value in members[cluster]]) for row in drawn_indices(4, 60, 4)]
+    assert fast == pytest.approx(slow, rel=1e-12)
+
+
+@pytest.mark.parametrize("additive", [True, False])
+def test_weights_inside_a_cluster(additive: bool) -> None:
+    groups, weights = np.array([0, 0, 1, 2]), np.array([0.5, 0.5, 1.0, 1.0])
+    stats = np.array([[2.0, 1.0], [4.0, 1.0], [5.0, 1.0], [9.0, 1.0]])
+    fast = replicates(
+        lambda s, w: mean(w @ s), stats, groups=groups, weights=weights, finish=mean if additive else None,
+        n_bootstrap=30, rng=np.random.default_rng(2),
+    )
+    slow = [np.mean(np.array([3.0, 5.0, 9.0])[row]) for row in drawn_indices(3, 30, 2)]
+    assert fast == pytest.approx(slow, rel=1e-12)
+
+
+def test_same_generator_pairs_models() -> None:
+    a, b = np.random.default_rng(1).normal(size=(2, 40, 1))
+    first, second, difference = (
+        replicates(weighted_mean, stats, n_bootstrap=30, rng=np.random.default_rng(9)) for stats in (a, b, a - b)
+    )
+    assert first - second == pytest.approx(difference, abs=1e-12)
+
+
+def weighted_mean(stats: Array, weights: Array) -> Array:
+    return weights @ stats[:, 0] / weights.sum(axis=1)
+
+
+def test_percentile_interval_by_hand() -> None:
+    assert percentile_interval(np.arange(101.0)[::-1], 0.9) == pytest.approx((5.0, 95.0))
+    assert percentile_interval(np.array([np.nan, 1.0, 3.0, np.inf]), 0.5) == (1.5, 2.5)
+    assert np.isnan(percentile_interval(np.array([np.nan]))).all()
+
+
+def test_refuses_nothing_to_draw() -> None:
+    with pytest.raises(UsageError, match="at least one"):
+        next(resample_weights(0, 10, np.random.default_rng(0)))
