@@ -46,7 +46,9 @@ class Run:
         """0, or 4 where more than ``max_missing`` of some unit's outputs are missing."""
         return exit_code(self.record, self.max_missing)
 
-    def samples(self, columns: Sequence[str] | None = None, where: Mapping[str, str] | None = None) -> Iterator[dict[str, list[Any]]]:
+    def samples(
+        self, columns: Sequence[str] | None = None, where: Mapping[str, str] | None = None
+    ) -> Iterator[dict[str, list[Any]]]:
         """Blocks of rows as columns, streaming."""
         return read_samples(self.path, columns, where)
 
@@ -113,7 +115,7 @@ def check(config: str | Path, overrides: Sequence[str] = ()) -> Checked:
 
 
 def rescore(run: str | Path, *, metrics: Sequence[str] = (), results: str | Path = "results") -> Run:
-    """Score the stored answers of a run again, with its own metrics or with others; a new run whose ``parent`` is the old one."""
+    """Score the stored answers of a run again, with its own metrics or with others; the new run's ``parent`` is the old one."""
     folder = find_run(Path(results), str(run))
     record = rescore_run(folder, Path(results), metrics, write_leaderboard)
     return Run(record, Path(results) / record.run_id)

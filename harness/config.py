@@ -5,7 +5,6 @@ All faults of all files are told at once, each as ``file:line:column: message``.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence

@@ -97,11 +97,11 @@ def _fault(fault: Any, model: type[BaseModel], tree: Node, also: tuple[str, ...]
         place = at.node.entries[str(end)].key or at.node.place
         return _Fault((*at.path, str(end)), place, f"unknown key {end!r}{did_you_mean(str(end), known)}", False)
     if kind == "refused":
-        return _Fault(at.path, _meant(at.node, fault["msg"]), fault["msg"], False)
+        return _Fault(at.path, meant(at.node, fault["msg"]), fault["msg"], False)
     return _Fault(at.path, at.node.place, f"expected {at.words}, got {got(at.node)}", at.of_union)
 
 
-def _meant(node: Node, message: str) -> Place:
+def meant(node: Node, message: str) -> Place:
     """The value that a refusal speaks of: that of the first key of the mapping that its text names."""
     for word in re.findall(r"\w+", message):
         if word in node.entries:
@@ -124,7 +124,7 @@ def _follow(model: type[BaseModel], tree: Node, loc: Sequence[str | int]) -> _At
     metadata: Sequence[Any] = ()
     node, path, words, of_union = tree, tuple[str | int, ...](), "a mapping", False
     for step in loc:
-        inner = _without_null(hint)
+        inner = without_null(hint)
         if typing.get_origin(inner) in (typing.Union, types.UnionType):
             hint, of_union = _member(inner, node), True
             continue
@@ -133,7 +133,7 @@ def _follow(model: type[BaseModel], tree: Node, loc: Sequence[str | int]) -> _At
         if child is None:
             break
         node, path, words, of_union = child, (*path, step), describe(hint, metadata), False
-    return _At(_without_null(hint), node, path, words, of_union)
+    return _At(without_null(hint), node, path, words, of_union)
 
 
 def _below(hint: Any, step: str | int) -> tuple[Any, Sequence[Any]]:
@@ -146,19 +146,19 @@ def _below(hint: Any, step: str | int) -> tuple[Any, Sequence[Any]]:
     return arguments[-1] if arguments[-1] is not ... else arguments[0], ()
 
 
-def _without_null(hint: Any) -> Any:
+def without_null(hint: Any) -> Any:
     """The type without Annotated around it and without None in it."""
     if typing.get_origin(hint) is Annotated:
-        return _without_null(typing.get_args(hint)[0])
+        return without_null(typing.get_args(hint)[0])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         members = [a for a in typing.get_args(hint) if a is not type(None)]
-        return _without_null(members[0]) if len(members) == 1 else hint
+        return without_null(members[0]) if len(members) == 1 else hint
     return hint
 
 
 def _member(hint: Any, node: Node) -> Any:
     """The member of a union that a value of this shape was meant for."""
-    for member in map(_without_null, typing.get_args(hint)):
+    for member in map(without_null, typing.get_args(hint)):
         origin = typing.get_origin(member) or member
         is_table = isinstance(origin, type) and issubclass(origin, (BaseModel, Mapping))
         is_list = isinstance(origin, type) and issubclass(origin, (tuple, list))

@@ -104,8 +104,8 @@ class RuleDocument(Document):
 
     metric: Text = Field(default="*", description="Metric that the rule is for; * and ? are wildcards.")
     task: Text = Field(default="*", description="Task that the rule is for; * and ? are wildcards.")
-    slice: Text | None = Field(default=None, description="Slice that the rule is for, `name=value`; by default the whole task.")
-    max_drop: Drop | Percent | None = Field(default=None, description="Largest drop from the baseline, absolute or as '2%' of it.")
+    slice: Text | None = Field(default=None, description="Slice that the rule is for, `name=value`; by default the whole.")
+    max_drop: Drop | Percent | None = Field(default=None, description="Largest drop below the baseline: 0.02, or '2%' of it.")
     min_value: Number | None = Field(default=None, description="Smallest value that passes.")
     max_value: Number | None = Field(default=None, description="Largest value that passes.")
 
@@ -162,6 +162,10 @@ class Key:
     default: Any
 
 
+REFUSALS = (HarnessError, ValueError, TypeError)
+"""What a plug-in raises that does not take the values that it was given."""
+
+
 @cache
 def keys_of(cls: type) -> Mapping[str, Key]:
     """The keys of a plug-in dataclass: its init fields that do not start with ``_``; ``from_`` is the key ``from``.
@@ -191,27 +195,31 @@ def model_of(cls: type) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for key in keys_of(cls).values():
         annotation = _annotation(key.hint, key.default)
-        default = ... if key.required else None
-        fields[f"key_{key.field}"] = (annotation, Field(default, alias=key.key, description=describe_key(cls, key)))
+        default: Any = ... if key.required else None
+        shown: dict[str, Any] = {"default": key.default} if isinstance(key.default, (str, int, float)) else {}
+        info = Field(default, alias=key.key, description=describe_key(cls, key), json_schema_extra=shown)
+        fields[f"key_{key.field}"] = (annotation, info)
     config = ConfigDict(extra="forbid", protected_namespaces=(), title=cls.__name__)
     return create_model(cls.__name__, __config__=config, __doc__=_first_line(cls), **fields)
 
 
 def build(cls: type, checked: BaseModel, base: Any = None) -> Any:
-    """The plug-in object from its validated keys, on top of ``base`` if the field that it fills has a default.
+    """The plug-in object from its validated keys, on top of ``base`` where the field that it fills has a default.
 
-    Whatever its ``__post_init__`` refuses becomes one of pydantic's errors, of type ``refused``.
+    Raises what its ``__post_init__`` raises; REFUSALS are faults of the config.
     """
     given = {name.removeprefix("key_"): getattr(checked, name) for name in checked.model_fields_set}
-    try:
-        return dataclasses.replace(base, **given) if base is not None else cls(**given)
-    except (HarnessError, ValueError, TypeError) as error:
-        raise PydanticCustomError("refused", "{text}", {"text": str(error)}) from error
+    return dataclasses.replace(base, **given) if base is not None else cls(**given)
 
 
 def prompt_keys(cls: type) -> tuple[str, ...]:
     """The keys whose mapping may stand in a YAML file of its own: those of type PromptTemplate."""
-    return tuple(key for key, field in keys_of(cls).items() if PromptTemplate in _members(field.hint))
+    return keys_with(cls, PromptTemplate)
+
+
+def keys_with(cls: type, kind: type) -> tuple[str, ...]:
+    """The keys whose type is ``kind``, alone or in a union."""
+    return tuple(key for key, field in keys_of(cls).items() if kind in _members(field.hint))
 
 
 def describe_key(cls: type, key: Key) -> str:
@@ -248,7 +256,13 @@ def _annotation(hint: Any, default: Any = None) -> Any:
 
 
 def _builder(cls: type, base: Any) -> Callable[[BaseModel], Any]:
-    return lambda checked: build(cls, checked, base)
+    def build_nested(checked: BaseModel) -> Any:
+        try:
+            return build(cls, checked, base)
+        except REFUSALS as error:
+            raise PydanticCustomError("refused", "{text}", {"text": str(error)}) from error
+
+    return build_nested
 
 
 def _members(hint: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness import plugins
 from harness.configexplain import got
-from harness.configschema import prompt_keys
+from harness.configschema import keys_of, prompt_keys
 from harness.errors import HarnessError, did_you_mean
 from harness.yamltree import Node, Place, Problems, merge, parse_yaml, put, read_yaml, shown
 
@@ -21,6 +21,8 @@ class TaskTree:
 
     path: Path
     tree: Node
+    place: Place
+    """Where the run names it."""
 
     @property
     def name(self) -> str | None:
@@ -95,7 +97,7 @@ class Files:
         for path in self._matches(use.value, use.place, key):
             tree = self.tree(path)
             if tree is not None:
-                yield TaskTree(path, replace(merge(tree, over), place=tree.place))
+                yield TaskTree(path, replace(merge(tree, over), place=tree.place), use.place)
 
     def _matches(self, written: str, place: Place, key: str) -> list[Path]:
         places = _places(written, place.folder)
@@ -111,13 +113,9 @@ class Files:
 
     def with_prompts(self, task: TaskTree) -> TaskTree:
         """The task with prompts that stand in files of their own put in their place."""
-        suite = task.tree.entries.get("suite")
-        try:
-            keys = prompt_keys(plugins.find("suite", str(suite.value))) if suite else ()
-        except HarnessError:
-            return task
         tree = task.tree
-        for key in keys:
+        suite = found("suite", tree.entries.get("suite"))
+        for key in prompt_keys(suite) if suite else ():
             if key in tree.entries:
                 tree = replace(tree, value={**tree.entries, key: self.prompt(tree.entries[key], key)})
         return replace(task, tree=tree)
@@ -127,6 +125,18 @@ class Files:
         path = self.locate(node.value, node.place, key) if isinstance(node.value, str) else None
         read = self.mapping(path) if path is not None else None
         return node if read is None else replace(read, key=node.key)
+
+
+def found(kind: str, name: Node | None) -> type | None:
+    """The plug-in class that a node names, if it names one that can take keys; no problem is noted."""
+    if name is None or not isinstance(name.value, str):
+        return None
+    try:
+        cls = plugins.find(kind, name.value)
+        keys_of(cls)
+    except HarnessError:
+        return None
+    return cls
 
 
 # ── --set ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -35,7 +35,7 @@ def catalogue(kind: str) -> Mapping[str, type]:
     found: dict[str, type] = {}
     for package in PACKAGES[kind]:
         for cls in _classes_in(package):
-            found[getattr(cls, "name")] = cls
+            found[vars(cls)["name"]] = cls
         for entry in importlib.metadata.entry_points(group=package):
             found.setdefault(entry.name, entry.load())
     return types.MappingProxyType(dict(sorted(found.items())))
@@ -171,7 +171,7 @@ def _coerce(raw: Any, hint: Any, what: str) -> Any:
         items = raw if isinstance(raw, tuple) else (raw,)
         return tuple(_coerce(item, arguments[0], what) for item in items)
     if isinstance(hint, type) and issubclass(hint, Metric):
-        return raw if isinstance(raw, Metric) else _build_metric(raw if isinstance(raw, Spec) else Spec(str(raw)), str(raw))
+        return _build_metric(raw if isinstance(raw, Spec) else Spec(str(raw)), str(raw))
     return _coerce_scalar(raw, hint, what)
 
 
@@ -209,7 +209,14 @@ _SCALARS: Mapping[Any, str] = {int: "an integer", float: "a number", bool: "true
 
 # ── the grammar ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-_TOKEN = re.compile(r"""\s*(?:(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|(?P<word>[^\s()\[\],=@"']+)|(?P<mark>[()\[\],=@]))""")
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+      | (?P<word>[^\s()\[\],=@"']+)
+      | (?P<mark>[()\[\],=@])
+    )""",
+    re.VERBOSE,
+)
 
 
 def parse_spec(text: str) -> Spec:

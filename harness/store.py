@@ -63,7 +63,7 @@ def is_finished(folder: Path) -> bool:
 
 
 def find_run(results: Path, name: str) -> Path:
-    """The folder of a finished run: its path, its id or the unambiguous beginning of one, ``latest``, ``latest~2``, ``latest:CONFIG``.
+    """The folder of a finished run: its path, its id or the beginning of one, ``latest``, ``latest~2``, ``latest:CONFIG``.
 
     Raises StoreError naming what there is.
     """
@@ -136,7 +136,7 @@ def read_record(folder: Path) -> RunRecord:
     missing = [name for name in names if name not in values]
     if missing:
         raise StoreError(f"{path} is damaged: it lacks {', '.join(missing)}")
-    kept = {name: tuple(values[name]) if name in _TUPLES else values[name] for name in names}
+    kept: dict[str, Any] = {name: tuple(values[name]) if name in _TUPLES else values[name] for name in names}
     return RunRecord(**kept, path=folder)
 
 
@@ -156,6 +156,9 @@ _STRINGS = ("model", "cell", "task", "arm", "sample_id", "sample_hash", "group",
             "finish_reason", "slices")  # fmt: skip
 _NUMBERS = {"repeat": "int32", "input_tokens": "int64", "output_tokens": "int64", "latency_s": "float64",
             "first_token_s": "float64", "truncated": "bool_", "cached": "bool_"}  # fmt: skip
+
+PLAIN_COLUMNS: tuple[str, ...] = (*_STRINGS, *_NUMBERS)
+"""The columns of ``samples.parquet`` but for the metrics'."""
 
 
 class SampleWriter:

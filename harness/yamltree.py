@@ -37,7 +37,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A value at its place. A list holds a tuple of nodes, a mapping a dict of them, each of which knows its ``key``'s place."""
+    """A value at its place. A list holds a tuple of nodes, a mapping a dict of them; ``key`` is the place of its own key."""
 
     value: Scalar | tuple[Node, ...] | Mapping[str, Node]
     place: Place

@@ -20,7 +20,7 @@ _FIELD_LIMIT = 2**31 - 1  # whole documents stand in fields; the csv module's ow
 
 @dataclass(frozen=True)
 class Csv(FileFormat):
-    """Comma-separated; ``quoting: minimal`` reads "…" fields, in which line ends may stand; ``none`` takes quotes as they are."""
+    """Comma-separated; ``quoting: minimal`` reads "…" fields, line ends in them too; ``none`` takes quotes as they are."""
 
     name: ClassVar[str] = "csv"
     summary: ClassVar[str] = "comma-separated values with a header (or `columns`)"

@@ -6,7 +6,7 @@ import dataclasses
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Mapping  # noqa: TC003 (the hints of the fields are read)
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -13,6 +13,7 @@ from harness.errors import StoreError
 from harness.types import Call
 
 _FILE = "answers.sqlite"
+_TABLE = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, value BLOB, time REAL) WITHOUT ROWID"
 _LOOKUP = 500  # SQLite's limit on host parameters is 999 in old builds
 
 
@@ -33,7 +34,7 @@ class Cache:
             self._connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.execute("CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, value BLOB, time REAL) WITHOUT ROWID")
+            self._connection.execute(_TABLE)
         except (sqlite3.Error, OSError) as error:
             self._fail(error)
 

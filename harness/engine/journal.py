@@ -25,7 +25,9 @@ _SYNC_SECONDS = 1.0
 class Journal:
     """Append-only; opened by one process at a time (its caller holds the folder's lock)."""
 
-    def __init__(self, path: Path, header: Mapping[str, Any] | None = None, say: Callable[[str], None] = lambda m: None) -> None:
+    def __init__(
+        self, path: Path, header: Mapping[str, Any] | None = None, say: Callable[[str], None] = lambda message: None
+    ) -> None:
         """Create the journal with this header, or, without one, go on with the journal that is there."""
         self._say = say
         self._segments: dict[tuple[int, int], list[tuple[int, int]]] = {}

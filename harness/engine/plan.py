@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from harness.config import Cell, ModelConfig, RunConfig, TaskConfig
 from harness.data.dataset import DataFacts, Dataset, SampleMapping
 from harness.errors import ConfigError
 from harness.plugins import catalogue
-from harness.types import Request
+from harness.types import Corpus, Request, Sample
 
 PLAN_SCHEMA = 1
 ANSWER_NEEDS = frozenset(
@@ -36,11 +36,25 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskData:
+class LoadedData:
     """The samples of a task, read once to be counted and hashed; every iteration reads them afresh."""
 
     dataset: Dataset
     facts: DataFacts
+    documents: Corpus | None
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter(self.dataset)
+
+    def split(self, split: str) -> Iterable[Sample]:
+        return self.dataset.split(split)
+
+    def corpus(self) -> Corpus | None:
+        return self.documents
+
+    def fingerprint(self) -> str:
+        """The hash of the samples and, where there is one, of the corpus."""
+        return self.facts.fingerprint + ("" if self.documents is None else f"+{self.documents.fingerprint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +63,10 @@ class Plan:
 
     config: RunConfig
     units: tuple[Unit, ...]
-    data: Mapping[str, TaskData]
+    data: Mapping[str, LoadedData]
     plan_hash: str
 
-    def task_data(self, task: TaskConfig) -> TaskData:
+    def task_data(self, task: TaskConfig) -> LoadedData:
         return self.data[_data_key(task)]
 
 
@@ -63,18 +77,18 @@ def make_plan(config: RunConfig) -> Plan:
     """
     units = _units(config)
     _check(config, units)
-    data: dict[str, TaskData] = {}
+    data: dict[str, LoadedData] = {}
     for unit in units:
         key = _data_key(unit.task)
         if key not in data:
             dataset = open_dataset(unit.task)
-            data[key] = TaskData(dataset, dataset.scan())
+            data[key] = LoadedData(dataset, dataset.scan(), dataset.corpus())
     return Plan(config, units, data, _plan_hash(config, units, data))
 
 
 def open_dataset(task: TaskConfig) -> Dataset:
     """The samples of a task, not yet read."""
-    return Dataset(task.source, SampleMapping.compile(task.sample), task.limit, task.name)
+    return Dataset(task.source, SampleMapping(task.sample), task.limit, task.name)
 
 
 def providers(request_types: Iterable[type]) -> list[str]:
@@ -176,12 +190,14 @@ def _task_problems(task: TaskConfig, models: Mapping[str, ModelConfig], units: S
     names = " and ".join(sorted(request_name(t) for t in needed))
     could = f"backends that could: {', '.join(providers(needed)) or 'none is installed'}"
     if not units:
-        problems.append(f"{task.path}: task {task.name!r} (suite {task.suite_name}) needs {names}; no model of this run gives it; {could}")
+        what = f"task {task.name!r} (suite {task.suite_name}) needs {names}"
+        problems.append(f"{task.path}: {what}; no model of this run gives it; {could}")
     for name in task.models or ():
         backend = models[name].backend
         if not needed <= backend.provides:
             lacking = " and ".join(sorted(request_name(t) for t in needed - backend.provides))
-            problems.append(f"{task.path}: task {task.name!r} needs {lacking}; model {name!r} (backend {backend.name}) does not give it; {could}")
+            what = f"model {name!r} (backend {backend.name}) does not give it"
+            problems.append(f"{task.path}: task {task.name!r} needs {lacking}; {what}; {could}")
     gives = task.suite.gives()
     for metric in task.metrics:
         lacking_kinds = sorted((metric.needs & ANSWER_NEEDS) - gives)
@@ -200,7 +216,8 @@ def _role_problems(config: RunConfig, user: ModelConfig) -> list[str]:
         if served_by is None:
             problems.append(f"{config.path}: model {user.name!r} needs the role {role!r}: add it under roles:")
         elif request_type not in served_by.backend.provides:
-            problems.append(f"{config.path}: role {role!r} must give {request_name(request_type)}; backend {served_by.backend.name} does not")
+            what = f"backend {served_by.backend.name} does not"
+            problems.append(f"{config.path}: role {role!r} must give {request_name(request_type)}; {what}")
     return problems
 
 
@@ -215,13 +232,13 @@ def _data_key(task: TaskConfig) -> str:
 _NOT_ANSWERS = frozenset({"metrics", "primary", "models", "version", "language"})
 
 
-def _plan_hash(config: RunConfig, units: Sequence[Unit], data: Mapping[str, TaskData]) -> str:
+def _plan_hash(config: RunConfig, units: Sequence[Unit], data: Mapping[str, LoadedData]) -> str:
     """Models, tasks, data, prompts, decoding, seeds: what the answers depend on, and nothing else."""
     parts = [
         {
             "model": [unit.model.name, unit.model.options],
             "task": {key: value for key, value in unit.task.document.items() if key not in _NOT_ANSWERS},
-            "data": data[_data_key(unit.task)].facts.fingerprint,
+            "data": data[_data_key(unit.task)].fingerprint(),
         }
         for unit in units
     ]

@@ -28,8 +28,8 @@ def first_prompts(plan: Plan) -> Iterator[FirstPrompt]:
     seen = set()
     for unit in plan.units:
         data = plan.task_data(unit.task)
-        suite = unit.task.suite.prepare(data.dataset)
-        sample = next(iter(data.dataset))
+        suite = unit.task.suite.prepare(data)
+        sample = next(iter(data))
         request = next(suite.play(sample))
         continuations = request.continuations if isinstance(request, LogLikelihood) else ()
         shown = (unit.task.name, describe(request), continuations)

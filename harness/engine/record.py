@@ -70,9 +70,9 @@ class UnitResult:
 
 
 def build_record(
-    plan: Plan, folder: Path, results: Sequence[UnitResult], settings: Settings, run: Mapping[str, Any], made_with: Mapping[str, Any]
+    plan: Plan, folder: Path, results: Sequence[UnitResult], settings: Settings, about: Mapping[str, Any]
 ) -> RunRecord:
-    """The record of a run whose units have all been played."""
+    """The record of a run whose units have all been played; ``about`` has its times, its notes and what it was made with."""
     scored = [result.scored for result in results]
     estimates, tables, contenders = collect(scored, settings)
     return RunRecord(
@@ -86,12 +86,12 @@ def build_record(
         data_fingerprints=_fingerprints(plan),
         model_signatures={result.unit.entry: dict(result.signature) for result in results},
         metric_signatures=signatures(scored),
-        environment=made_with,
+        environment=about["made_with"],
         estimates=tuple(estimates),
         standings=standings(contenders, settings),
         tables=tuple(tables),
-        timings={**run["times"], "units": {unit_name(r.unit): r.seconds for r in results}},
-        counts={"units": {unit_name(r.unit): r.counts() for r in results}, "notes": run["notes"]},
+        timings={**about["times"], "units": {unit_name(r.unit): r.seconds for r in results}},
+        counts={"units": {unit_name(r.unit): r.counts() for r in results}, "notes": about["notes"]},
         path=folder,
     )
 
@@ -110,7 +110,8 @@ def collect(
         for name, value in values.items():
             estimates.append({**where, "metric": name, "primary": name == primary, **estimate_fields(value)})
         for name, found in scorer.tables().items():
-            tables += [{**where, "metric": name, "table": key, "columns": t.columns, "rows": t.rows} for key, t in found.items()]
+            here = {**where, "metric": name}
+            tables += [{**here, "table": key, "columns": t.columns, "rows": t.rows} for key, t in found.items()]
         tables += _slice_tables(where, scorer, settings)
         stats, samples = scorer.statistics(primary)
         metric = scorer.metrics[primary]
@@ -190,6 +191,6 @@ def _slice_row(key: str, value: str, name: str, estimate: Estimate) -> tuple[Any
 def _fingerprints(plan: Plan) -> dict[str, dict[str, Any]]:
     found = {}
     for unit in plan.units:
-        facts = plan.task_data(unit.task).facts
-        found[unit.task.name] = {"fingerprint": facts.fingerprint, "n": facts.n, "version": unit.task.version}
+        data = plan.task_data(unit.task)
+        found[unit.task.name] = {"fingerprint": data.fingerprint(), "n": data.facts.n, "version": unit.task.version}
     return found

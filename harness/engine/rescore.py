@@ -19,7 +19,7 @@ from harness.engine.standings import standings
 from harness.errors import UsageError
 from harness.plugins import metric as metric_of
 from harness.protocols import Metric
-from harness.store import SCHEMA, SampleWriter, create_run, read_record, read_samples, write_record
+from harness.store import PLAIN_COLUMNS, SCHEMA, SampleWriter, create_run, read_record, read_samples, write_record
 from harness.types import (
     Answer,
     Key,
@@ -35,9 +35,6 @@ from harness.types import (
     Usage,
     Vectors,
 )
-
-_PLAIN = ("model", "cell", "task", "arm", "sample_id", "sample_hash", "group", "sample", "prompt", "answer", "text", "error",
-          "finish_reason", "slices", "repeat", "input_tokens", "output_tokens", "latency_s", "first_token_s", "truncated", "cached")  # fmt: skip
 
 Block = Mapping[str, Sequence[Any]]
 
@@ -80,7 +77,7 @@ class _Stored:
     def entry(self) -> str:
         return f"{self.model} [{self.cell}]" if self.cell else self.model
 
-    def blocks(self, columns: Sequence[str] = _PLAIN) -> Iterator[Block]:
+    def blocks(self, columns: Sequence[str] = PLAIN_COLUMNS) -> Iterator[Block]:
         return read_samples(self.folder, columns, {"model": self.model, "cell": self.cell, "task": self.task})
 
     def __iter__(self) -> Iterator[Sample]:
@@ -111,8 +108,13 @@ def _gives(answer: Answer) -> frozenset[str]:
         kinds.add("label")
         kinds |= {name for name in ("probabilities", "logprobs", "text") if getattr(answer, name)}
     else:
-        kinds.add({Text: "text", Likelihoods: "likelihoods", Ranking: "ranking", Number: "number", Vectors: "vectors"}[type(answer)])
+        kinds.add(_KINDS[type(answer)])
     return frozenset(kinds)
+
+
+_KINDS: Mapping[type, str] = {
+    Text: "text", Likelihoods: "likelihoods", Ranking: "ranking", Number: "number", Vectors: "vectors",
+}  # fmt: skip
 
 
 def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict[str, Metric]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.config import ModelConfig
-from harness.data.trec import write_ranking
 from harness.engine.cache import Cache
 from harness.engine.environment import environment
 from harness.engine.events import Event, Listener, Note, RunStarted, UnitFinished, UnitProgress, UnitStarted
@@ -89,7 +88,7 @@ class _Run:
             stack.callback(journal.close)
             writer = SampleWriter(self.opened.folder, self._metric_names())
             stack.callback(self._close_roles)
-            results = []
+            results: list[UnitResult] = []
             try:
                 for model, units in itertools.groupby(self.plan.units, key=lambda unit: unit.model):
                     results += self._model(model, list(units), journal, cache, writer)
@@ -101,7 +100,8 @@ class _Run:
                 raise
             writer.close()
         times = {"started": started, "finished": time.time(), "seconds": time.monotonic() - clock}
-        return build_record(self.plan, self.opened.folder, results, self.settings, {"times": times, "notes": list(notes)}, environment())
+        about = {"times": times, "notes": list(notes), "made_with": environment()}
+        return build_record(self.plan, self.opened.folder, results, self.settings, about)
 
     def _model(
         self, model: ModelConfig, units: Sequence[Unit], journal: Journal, cache: Cache | None, writer: SampleWriter
@@ -128,17 +128,17 @@ class _Run:
         total = data.facts.n * len(self.config.seeds)
         clock = time.monotonic()
         self.options.listener(UnitStarted(unit.entry, unit.task.name, total))
-        unit.model.backend.start_task(TaskView(unit.task.name, data.dataset.corpus()))
-        scorer = Scorer(dict(zip(unit.task.metric_specs, unit.task.metrics)), data.dataset)
+        unit.model.backend.start_task(TaskView(unit.task.name, data.corpus()))
+        scorer = Scorer(dict(zip(unit.task.metric_specs, unit.task.metrics)), data)
         player = Player(
-            suite=unit.task.suite.prepare(data.dataset), backend=unit.model.backend, journal=journal, unit=unit.index,
+            suite=unit.task.suite.prepare(data), backend=unit.model.backend, journal=journal, unit=unit.index,
             seeds=self.config.seeds, cache=cache, signature=signature, stop=lambda: self.stop.received is not None,
             progress=lambda tally: self.options.listener(_progress(unit, total, tally)),
         )  # fmt: skip
         result = UnitResult(unit, scorer, signature, player.tally)
         with contextlib.ExitStack() as stack:
             trec = self._trec_file(unit, stack)
-            for number, samples in enumerate(_chunks(data.dataset)):
+            for number, samples in enumerate(_chunks(data)):
                 rows = player.play(number, samples)
                 columns = scorer.add([row.sample for row in rows], [row.output for row in rows])
                 writer.write(row_columns(unit, rows), columns)
@@ -146,9 +146,9 @@ class _Run:
                 if trec is not None:
                     _write_rankings(trec, rows, unit)
         result.seconds = time.monotonic() - clock
-        tally = player.tally
-        self.options.listener(UnitFinished(unit.entry, unit.task.name, tally.done, tally.missing, tally.cached, result.seconds))
-        self.opened.log("unit", entry=unit.entry, task=unit.task.name, rows=tally.done, missing=tally.missing, seconds=result.seconds)
+        tally, where = player.tally, (unit.entry, unit.task.name)
+        self.options.listener(UnitFinished(*where, tally.done, tally.missing, tally.cached, result.seconds))
+        self.opened.log("unit", entry=where[0], task=where[1], rows=tally.done, missing=tally.missing, seconds=result.seconds)
         return result
 
     def _resources(self, model: ModelConfig) -> Resources:
@@ -198,10 +198,15 @@ def _progress(unit: Unit, total: int, tally: Tally) -> Event:
 def _write_rankings(stream: TextIO, rows: Sequence[Row], unit: Unit) -> None:
     for row in rows:
         if isinstance(row.output.answer, Ranking) and row.repeat == 0:
-            write_ranking(stream, row.sample.id, row.output.answer, slug(unit.entry))
+            stream.writelines(ranking_lines(row.sample.id, row.output.answer, slug(unit.entry)))
 
 
 def exit_code(record: RunRecord, max_missing: float) -> int:
     """4 where some unit lacks more than the allowed share of its outputs, else 0."""
     shares: Mapping[str, Any] = record.counts["units"]
     return 4 if any(unit["missing"] > max_missing * unit["rows"] for unit in shares.values()) else 0
+
+
+def ranking_lines(query: str, ranking: Ranking, tag: str) -> Iterator[str]:
+    for rank, (document, score) in enumerate(zip(ranking.documents, ranking.scores), 1):
+        yield f"{query} Q0 {document} {rank} {score!r} {tag}\n"

@@ -11,7 +11,8 @@ import numpy as np
 
 from harness.codec import digest
 from harness.protocols import Metric
-from harness.stats.estimate import Aggregate, Finish, estimate, missing_rows
+from harness.stats.bootstrap import Aggregate, Finish
+from harness.stats.estimate import estimate, missing_rows
 from harness.store import MetricColumn
 from harness.types import Estimate, FloatArray, Output, Sample, Table
 

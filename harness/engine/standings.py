@@ -81,17 +81,23 @@ def _ranks(group: Sequence[Contender], settings: Settings) -> list[int | None]:
 def _common(contenders: Sequence[Contender]) -> dict[str, int]:
     answered = []
     for contender in contenders:
-        present = ~np.isnan(contender.stats).any(axis=1)
+        present = _present(contender)
         answered.append({sample for sample, there in zip(contender.samples, present) if there})
     shared = set.intersection(*answered)
     ordered = dict.fromkeys(sample for sample in contenders[0].samples if sample in shared)
     return {sample: index for index, sample in enumerate(ordered)}
 
 
+def _present(contender: Contender) -> list[bool]:
+    """Which rows are there."""
+    present: list[bool] = np.asarray(~np.isnan(contender.stats).any(axis=1)).tolist()
+    return present
+
+
 def _replicates(contender: Contender, common: dict[str, int], settings: Settings) -> FloatArray:
     if len(common) < 2:
         return np.full(settings.n_bootstrap, np.nan)
-    present = ~np.isnan(contender.stats).any(axis=1)
+    present = _present(contender)
     rows = [i for i, sample in enumerate(contender.samples) if present[i] and sample in common]
     units = np.array([common[contender.samples[i]] for i in rows], dtype=np.int64)
     clusters = units

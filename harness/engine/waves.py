@@ -8,13 +8,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.codec import dumps, encode_output, loads
+from harness.codec import decode_output, dumps, encode_output, loads
 from harness.engine.cache import Cache, cache_keys
 from harness.engine.journal import Journal
 from harness.errors import BackendError, HarnessError
 from harness.protocols import Backend, Play, Suite
-from harness.types import Answer, Call, Generate, Key, Likelihoods, LogLikelihood, Number, Output, Perplexity, Rank, Ranking
-from harness.types import Message, Request, Sample, Timing, Usage  # isort: skip
+from harness.types import (
+    Answer,
+    Call,
+    Generate,
+    Key,
+    Likelihoods,
+    LogLikelihood,
+    Message,
+    Number,
+    Output,
+    Perplexity,
+    Rank,
+    Ranking,
+    Request,
+    Sample,
+    Timing,
+    Usage,
+)
 
 _FLUSH_SECONDS = 0.5
 
@@ -105,7 +121,7 @@ class Player:
     def _run(
         self, chunk: int, batch: Sequence[Call], known: dict[Key, tuple[Output, bool]], keys: dict[Key, bytes]
     ) -> dict[Key, tuple[Output, bool]]:
-        """Run one batch and write what is new; a batch that was cut off by a kill is run whole again, so that it is the same batch."""
+        """Run one batch and write what is new. A batch that a kill cut in two is run whole again: it is the same batch then."""
         fresh: dict[Key, tuple[Output, bool]] = {}
         waiting: list[Output] = []
         last_flush = time.monotonic()
@@ -132,8 +148,6 @@ class Player:
 
     def _from_cache(self, calls: Sequence[Call], keys: dict[Key, bytes]) -> dict[Key, Output]:
         assert self.cache is not None
-        from harness.codec import decode_output
-
         found = self.cache.get(list(keys.values()))
         hits = {}
         for call in calls:
@@ -148,8 +162,8 @@ class Player:
 class _Play:
     """One sample on its way through its suite."""
 
-    __slots__ = ("_answer", "_cached", "_error", "_last", "_latency", "_play", "_prompt", "_truncated", "_usage", "repeat", "request",
-                 "sample", "step")  # fmt: skip
+    __slots__ = ("_answer", "_cached", "_error", "_last", "_latency", "_play", "_prompt", "_truncated", "_usage", "repeat",
+                 "request", "sample", "step")  # fmt: skip
 
     def __init__(self, suite: Suite, sample: Sample, repeat: int) -> None:
         self.sample, self.repeat, self.step = sample, repeat, 0
@@ -174,8 +188,8 @@ class _Play:
         self._cached = self._cached and cached
         self._truncated = self._truncated or output.truncated
         if output.usage is not None:
-            before = self._usage or Usage()
-            self._usage = Usage(before.input_tokens + output.usage.input_tokens, before.output_tokens + output.usage.output_tokens)
+            before, new = self._usage or Usage(), output.usage
+            self._usage = Usage(before.input_tokens + new.input_tokens, before.output_tokens + new.output_tokens)
         if output.timing is not None:
             self._latency = (self._latency or 0.0) + output.timing.latency_s
         self.step += 1

@@ -95,7 +95,8 @@ class Chrf(ReferenceMetric):
         precision, recall = _ratio(match, hyp), _ratio(match, ref)
         if self.eps_smoothing:
             f_scores = self._f_beta(np.where(hyp > 0, precision, _EPSILON), np.where(ref > 0, recall, _EPSILON), _EPSILON)
-            return 100.0 * _sum_of_orders(f_scores) / counts.shape[-2]
+            mean: FloatArray = 100.0 * _sum_of_orders(f_scores) / counts.shape[-2]
+            return mean
         effective = (hyp > 0) & (ref > 0)
         n = np.maximum(effective.sum(axis=-1), 1)
         return 100.0 * self._f_beta(_sum_of_orders(precision * effective) / n, _sum_of_orders(recall * effective) / n, 0.0)
@@ -134,7 +135,7 @@ _PUNCTUATION = byte_table(PUNCTUATION)
 def _words(texts: Sequence[str]) -> Tokens:
     """Words between white space, one ASCII punctuation mark split off at the end or, if there is none, at the beginning."""
     units = utf8(plain_spaces(one_a_line(texts)))
-    inside = ~BYTE_SPACE[units]
+    inside = ~BYTE_SPACE.take(units)
     starts, ends = inside.copy(), inside.copy()
     starts[1:] &= ~inside[:-1]
     ends[:-1] &= ~inside[1:]

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.rows import Row, ratio, scores_of
+from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Key, Label, Output, Sample, Scores
 
@@ -35,14 +35,6 @@ def true_label(sample: Sample) -> str | None:
             raise MetricError(f"sample {sample.id!r}: target must be an index into its {n} choices, got {target}")
         return sample.choices[target]
     return str(target)
-
-
-def label_answer(metric: Metric, output: Output) -> Label:
-    """The label that was answered. Raises MetricError for any other kind of answer."""
-    if not isinstance(output.answer, Label):
-        kind = type(output.answer).__name__
-        raise MetricError(f"{metric.name}: answers must be labels, got {kind} for sample {output.key.sample_id!r}")
-    return output.answer
 
 
 def label_set(samples: Iterable[Sample]) -> tuple[str, ...]:
@@ -104,7 +96,9 @@ class Accuracy(HitMetric):
         target = true_label(sample)
         if target is None:
             return "the sample has no target"
-        return float(label_answer(self, output).label == target), 1.0
+        if not isinstance(output.answer, Label):
+            return wrong_kind(output, "Label")
+        return float(output.answer.label == target), 1.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,7 +118,9 @@ class AccNorm(HitMetric):
         target = true_label(sample)
         if target is None:
             return "the sample has no target"
-        logprobs = label_answer(self, output).logprobs
+        if not isinstance(output.answer, Label):
+            return wrong_kind(output, "Label")
+        logprobs = output.answer.logprobs
         if len(logprobs) != len(sample.choices) or not logprobs:
             return f"{len(logprobs)} log-probabilities for {len(sample.choices)} choices"
         if not all(map(math.isfinite, logprobs)):

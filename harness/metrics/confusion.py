@@ -14,13 +14,14 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 import numpy as np
 
 from harness.errors import MetricError, did_you_mean
-from harness.metrics.classification import checked_weights, label_answer, label_set, true_label
+from harness.metrics.classification import checked_weights, label_set, true_label
 from harness.metrics.counts import ClassCounts, class_counts, confusion_matrix, per_class
-from harness.metrics.rows import Row, ratio, scores_of
+from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
-from harness.types import FloatArray, Output, Sample, Scores, Table
+from harness.types import FloatArray, Label, Output, Sample, Scores, Table
 
 Labels: TypeAlias = Sequence[Any]
+Weights: TypeAlias = Sequence[float] | None
 Average = Literal["binary", "micro", "macro", "weighted"]
 AVERAGES: tuple[str, ...] = ("binary", "micro", "macro", "weighted")
 LARGEST_MATRIX = 100
@@ -68,7 +69,9 @@ class LabelMetric(Metric):
             return "the sample has no target"
         if target not in codes:
             raise MetricError(f"{self.name}: the label set must hold every target, got {target!r}: call prepare(samples) first")
-        label = label_answer(self, output).label
+        if not isinstance(output.answer, Label):
+            return wrong_kind(output, "Label")
+        label = output.answer.label
         return float(codes[target]), float(-1 if label is None else codes.get(label, -1))
 
 
@@ -191,8 +194,7 @@ class MCC(LabelMetric):
         covariance = counts.hits.sum(axis=1) * n - (counts.targets * counts.predictions).sum(axis=1)
         target_variance = n**2 - (counts.targets**2).sum(axis=1)
         prediction_variance = predictions.sum(axis=1) ** 2 - (predictions**2).sum(axis=1)
-        # The root of each, not of the product: the product of two fourth powers of n overflows first.
-        spread = np.sqrt(np.maximum(target_variance, 0)) * np.sqrt(np.maximum(prediction_variance, 0))
+        spread = np.sqrt(np.maximum(target_variance * prediction_variance, 0))
         value = np.clip(ratio(covariance, spread, empty=0.0), -1, 1)
         return np.where(target_variance > 0, value, np.nan)
 
@@ -212,45 +214,14 @@ def positive_code(metric: Metric, labels: Sequence[str], positive: str | None) -
     return labels.index(positive)
 
 
-def positive_code(metric: Metric, labels: Sequence[str], positive: str | None) -> int:
-    """Which label is the positive class: ``positive``, or of two labels the one that sorts last (1 of 0 and 1).
-
-    Raises MetricError where that is not defined.
-    """
-    if positive is None:
-        if len(labels) != 2:
-            raise MetricError(f"{metric.name}: positive must be given unless there are two labels, got {len(labels)} labels")
-        return 1
-    if positive not in labels:
-        guess = did_you_mean(positive, labels)
-        raise MetricError(f"{metric.name}: positive must be one of the labels, got {positive!r}{guess}")
-    return labels.index(positive)
-
-
-def class_counts(codes: FloatArray, weights: FloatArray, n_labels: int) -> ClassCounts:
-    """Weighted counts a class from ``float64[n, 2]`` codes under ``float64[B, n]`` weights; O(B·n) whatever the label set."""
-    target, prediction = codes[:, 0].astype(np.intp), codes[:, 1].astype(np.intp)
-    cells, cell_of_row = np.unique(target * (n_labels + 1) + prediction + 1, return_inverse=True)
-    counts = _sum_by(cell_of_row, weights, len(cells))
-    target, prediction = cells // (n_labels + 1), cells % (n_labels + 1) - 1
-    hit = target == prediction
-    predictions = _sum_by(prediction + 1, counts, n_labels + 1)
-    return ClassCounts(
-        hits=_sum_by(target[hit], counts[:, hit], n_labels),
-        targets=_sum_by(target, counts, n_labels),
-        predictions=predictions[:, 1:],
-        unlabelled=predictions[:, 0],
-    )
-
-
 # ── plain functions ─────────────────────────────────────────────────────────────────────────────────────────────────
 #
-# ``labels`` is the label set (default: what occurs among targets and predictions, as in scikit-learn); a target outside it is
-# an error, a prediction outside it a miss. All return NaN where the metric is undefined and raise MetricError for bad arguments.
+# ``labels`` is the label set (default: what occurs among targets and predictions, as in scikit-learn); a target outside it
+# is an error, a prediction outside it a miss. All give NaN where undefined and raise MetricError for bad arguments.
 
 
 def balanced_accuracy(
-    y_true: Labels, y_pred: Labels, *, labels: Labels | None = None, sample_weight: Sequence[float] | None = None
+    y_true: Labels, y_pred: Labels, *, labels: Labels | None = None, sample_weight: Weights = None
 ) -> float:
     """The mean recall of the classes that have targets.
 
@@ -262,7 +233,7 @@ def balanced_accuracy(
 
 def precision(
     y_true: Labels, y_pred: Labels, *, average: Average = "macro", positive: Any = None,
-    labels: Labels | None = None, sample_weight: Sequence[float] | None = None,
+    labels: Labels | None = None, sample_weight: Weights = None,
 ) -> float:
     """The share of the predictions of a class that are right; see Precision.
 
@@ -274,7 +245,7 @@ def precision(
 
 def recall(
     y_true: Labels, y_pred: Labels, *, average: Average = "macro", positive: Any = None,
-    labels: Labels | None = None, sample_weight: Sequence[float] | None = None,
+    labels: Labels | None = None, sample_weight: Weights = None,
 ) -> float:
     """The share of a class that was found; see Recall.
 
@@ -286,7 +257,7 @@ def recall(
 
 def f1(
     y_true: Labels, y_pred: Labels, *, average: Average = "macro", positive: Any = None,
-    labels: Labels | None = None, sample_weight: Sequence[float] | None = None,
+    labels: Labels | None = None, sample_weight: Weights = None,
 ) -> float:
     """The harmonic mean of precision and recall; see F1.
 
@@ -297,7 +268,7 @@ def f1(
 
 
 def mcc(
-    y_true: Labels, y_pred: Labels, *, labels: Labels | None = None, sample_weight: Sequence[float] | None = None
+    y_true: Labels, y_pred: Labels, *, labels: Labels | None = None, sample_weight: Weights = None
 ) -> float:
     """The Matthews correlation; see MCC.
 
@@ -308,7 +279,7 @@ def mcc(
 
 
 def _evaluate(
-    metric: LabelMetric, y_true: Labels, y_pred: Labels, labels: Labels | None, weight: Sequence[float] | None,
+    metric: LabelMetric, y_true: Labels, y_pred: Labels, labels: Labels | None, weight: Weights
 ) -> float:
     weights = checked_weights(metric.name, y_true, y_pred, weight)
     known = sorted({*y_true, *y_pred} if labels is None else set(labels))

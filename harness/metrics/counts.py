@@ -22,6 +22,22 @@ class ClassCounts:
     unlabelled: FloatArray
 
 
+def class_counts(codes: FloatArray, weights: FloatArray, n_labels: int) -> ClassCounts:
+    """Weighted counts a class from ``float64[n, 2]`` codes under ``float64[B, n]`` weights; O(B·n) whatever the label set."""
+    target, prediction = codes[:, 0].astype(np.intp), codes[:, 1].astype(np.intp)
+    cells, cell_of_row = np.unique(target * (n_labels + 1) + prediction + 1, return_inverse=True)
+    counts = _sum_by(cell_of_row, weights, len(cells))
+    target, prediction = cells // (n_labels + 1), cells % (n_labels + 1) - 1
+    hit = target == prediction
+    predictions = _sum_by(prediction + 1, counts, n_labels + 1)
+    return ClassCounts(
+        hits=_sum_by(target[hit], counts[:, hit], n_labels),
+        targets=_sum_by(target, counts, n_labels),
+        predictions=predictions[:, 1:],
+        unlabelled=predictions[:, 0],
+    )
+
+
 def per_class(counts: ClassCounts, labels: Sequence[str]) -> Table:
     """Precision, recall, F1 (None where undefined), targets and predictions of each class, under the first weighting."""
     hits, targets, predictions = counts.hits[0], counts.targets[0], counts.predictions[0]

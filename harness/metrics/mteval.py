@@ -44,7 +44,7 @@ def bleu_tokens(texts: Sequence[str], tokenizer: Tokenizer) -> Tokens:
     if tokenizer == "char":
         return characters(texts, whitespace=False)
     units = utf8(plain_spaces(one_a_line(texts)))
-    return _cut_alone(units, BYTE_SPACE[units], np.zeros(len(units), dtype=bool))
+    return _cut_alone(units, BYTE_SPACE.take(units), np.zeros(len(units), dtype=bool))
 
 
 def _unescaped(texts: Sequence[str]) -> str:
@@ -65,7 +65,7 @@ _DIGIT = byte_table("0123456789")
 def _western(lines: str, *, padded: bool) -> Tokens:
     """The language-dependent part of mteval-v13a. ``padded``: a line begins and ends as if with a space."""
     units = utf8(plain_spaces(lines))
-    alone = _ALONE[units]
+    alone = _ALONE.take(units)
     dashes = np.flatnonzero(units == ord("-"))
     alone[dashes[_DIGIT[units[dashes - 1]]]] = True
     marks = np.flatnonzero((units == ord(".")) | (units == ord(",")))
@@ -73,7 +73,7 @@ def _western(lines: str, *, padded: bool) -> Tokens:
     if not padded:
         other &= units != NEWLINE
     alone[_split_marks(marks, other)] = True
-    return _cut_alone(units, BYTE_SPACE[units], alone)
+    return _cut_alone(units, BYTE_SPACE.take(units), alone)
 
 
 def _international(lines: str) -> Tokens:
@@ -83,7 +83,7 @@ def _international(lines: str) -> Tokens:
                                for kind in "SPN")
     alone = symbols[units]
     alone[_split_marks(np.flatnonzero(marks[units]), ~numbers[units] & (units != NEWLINE))] = True
-    return _cut_alone(units, character_table(units, str.isspace)[units], alone)
+    return _cut_alone(units, character_table(units, str.isspace).take(units), alone)
 
 
 def _split_marks(marks: IntArray, other: Flags) -> IntArray:

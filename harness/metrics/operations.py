@@ -15,6 +15,10 @@ from harness.protocols import Metric
 from harness.types import FloatArray, Output, Sample, Scores
 
 
+TOLERANCE = 1e-6
+"""By how much sums of fractional weights may miss whole numbers."""
+
+
 @dataclass(frozen=True, repr=False)
 class Latency(Metric):
     """The ``q`` quantile of the seconds from handing over a request to having its output; lower is better.
@@ -48,7 +52,8 @@ class Latency(Metric):
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """The quantile under each row of weights; sorts once, then O(B·n)."""
         order = np.argsort(stats[:, 0], kind="stable")
-        return _quantiles(stats[order, 0], weights[:, order], self.q)
+        values, is_whole = stats[order, 0], bool((weights == np.floor(weights)).all())
+        return np.array([_quantile(values, np.take(row, order), self.q, is_whole) for row in weights], dtype=np.float64)
 
     def rows(self, stats: FloatArray) -> FloatArray:
         """The latency of each output."""
@@ -70,27 +75,17 @@ def latency(seconds: Sequence[float], *, q: float = 0.5, sample_weight: Sequence
     return float(Latency(q).aggregate(stats, weights[None, :])[0])
 
 
-def _quantiles(values: FloatArray, weights: FloatArray, q: float) -> FloatArray:
-    """``float64[B]`` quantiles of ascending values under each row of weights; NaN where they sum to nothing."""
-    out = np.full(len(weights), np.nan)
-    for index, row in enumerate(weights):
-        counts = _as_counts(row)
-        ends = np.cumsum(counts)
-        if not len(ends) or ends[-1] <= 0:
-            continue
-        position = q * max(ends[-1] - 1, 0.0)
-        below = math.floor(position + 1e-9)
-        # The value at position p is the first whose copies end after p; weights that are fractions of one another may miss
-        # the whole numbers by rounding.
-        at = np.searchsorted(ends, [below + 1e-9, below + 1 + 1e-9], side="right")
-        low, high = values[np.minimum(at, len(values) - 1)]
-        out[index] = low + (high - low) * max(position - below, 0.0)
-    return out
-
-
-def _as_counts(weights: FloatArray) -> FloatArray:
-    """Weights as numbers of copies: those of repeats (thirds, say) become whole when the smallest is taken as one copy."""
-    positive = weights[weights > 0]
-    if not len(positive) or (weights == np.floor(weights)).all():
-        return weights
-    return weights / positive.min()
+def _quantile(values: FloatArray, weights: FloatArray, q: float, is_whole: bool) -> float:
+    """The quantile of ascending values under weights; NaN where they sum to nothing."""
+    ends = np.cumsum(weights)
+    if not len(ends) or ends[-1] <= 0:
+        return math.nan
+    if not is_whole:
+        # Weights of repeats (thirds, say) are whole numbers of copies when the smallest is taken as one copy.
+        ends /= weights[weights > 0].min()
+    position = q * max(ends[-1] - 1, 0.0)
+    below = math.floor(position + TOLERANCE)
+    # The value at position p is that of the first row whose copies end after p.
+    at = np.searchsorted(ends, [below + TOLERANCE, below + 1 + TOLERANCE], side="right")
+    low, high = values[np.minimum(at, len(values) - 1)]
+    return float(low + (high - low) * max(position - below, 0.0))

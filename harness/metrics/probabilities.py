@@ -13,14 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import MetricError
-from harness.metrics.classification import checked_weights, label_answer, label_set, true_label
+from harness.metrics.classification import checked_weights, label_set, true_label
 from harness.metrics.confusion import Labels, positive_code
-from harness.metrics.rows import Row, ratio, scores_of
+from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
-from harness.types import FloatArray, Output, Sample, Scores
+from harness.types import FloatArray, Label, Output, Sample, Scores
 
 EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities are clipped to [EPSILON, 1 - EPSILON] before their logarithm, as scikit-learn clips those in float64."""
+
+BLOCK = 2**17
+"""Weights that are worked on at a time: what stays in the processor's cache."""
 
 MultiClass = Literal["ovr", "ovo"]
 RocAverage = Literal["macro", "weighted"]
@@ -30,10 +33,10 @@ RocAverage = Literal["macro", "weighted"]
 class RocAuc(Metric):
     """The probability that a random positive scores higher than a random negative, ties counting half.
 
-    0 to 1, higher is better, 0.5 by chance. Of two labels the positive one is ``positive``, by default the one that sorts last; with more labels ``positive`` picks one
-    of them against the rest. Without it, more labels are averaged: ``ovr`` takes each class against the rest, ``ovo`` each pair
-    of classes in both directions on the rows of these two (Hand and Till 2001); ``average=macro`` weighs them alike,
-    ``weighted`` by the targets of the class (of both classes).
+    0 to 1, higher is better, 0.5 by chance. Of two labels the positive one is ``positive``, by default the one that sorts last;
+    with more labels ``positive`` picks one of them against the rest. Without it, more labels are averaged: ``ovr`` takes each
+    class against the rest, ``ovo`` each pair of classes in both directions on the rows of these two (Hand and Till 2001);
+    ``average=macro`` weighs them alike, ``weighted`` by the targets of the class (of both classes).
 
     Undefined unless there are rows of two classes. Classes without a row are left out of the averages; scikit-learn does so for
     ``ovo`` and for ``ovr, weighted``, and gives NaN for ``ovr, macro``. A label that an answer gives no probability has 0.
@@ -91,7 +94,9 @@ class RocAuc(Metric):
             return "the sample has no target"
         if target not in codes:
             raise MetricError(f"{self.name}: the label set must hold every target, got {target!r}: call prepare(samples) first")
-        probabilities = label_answer(self, output).probabilities
+        if not isinstance(output.answer, Label):
+            return wrong_kind(output, "Label")
+        probabilities = output.answer.probabilities
         if not probabilities:
             return "the answer has no probabilities"
         if codes.keys().isdisjoint(probabilities):
@@ -123,15 +128,26 @@ def _pairs(target: NDArray[np.intp], scores: FloatArray, weights: FloatArray) ->
 
 
 def _area(scores: FloatArray, positive: NDArray[np.bool_], negative: NDArray[np.bool_], weights: FloatArray) -> FloatArray:
-    """``float64[B]``: weight of the negatives below each positive, and half of those beside it; NaN where either is absent."""
-    order = np.flatnonzero(negative)[np.argsort(scores[negative], kind="stable")]
-    below = np.zeros((len(weights), len(order) + 1))
-    np.cumsum(weights[:, order], axis=1, out=below[:, 1:])
-    first = np.searchsorted(scores[order], scores[positive], side="left")
-    last = np.searchsorted(scores[order], scores[positive], side="right")
-    of_positives = weights[:, positive]
-    won = np.einsum("bi,bi->b", of_positives, below[:, first] + below[:, last]) / 2
-    return np.minimum(ratio(won, of_positives.sum(axis=1) * below[:, -1]), 1.0)
+    """``float64[B]``: weight of the negatives below each positive and half of those beside it; NaN where either is absent."""
+    down, up = _by_score(scores, negative), _by_score(scores, positive)
+    first = np.searchsorted(scores[down], scores[up], side="left")
+    last = np.searchsorted(scores[down], scores[up], side="right")
+    areas = np.full(len(weights), np.nan)
+    step = max(1, BLOCK // max(1, len(scores)))
+    for start in range(0, len(weights), step):
+        block = weights[start:start + step]
+        of_positives = np.take(block, up, axis=1)
+        below = np.zeros((len(block), len(down) + 1))
+        np.cumsum(np.take(block, down, axis=1), axis=1, out=below[:, 1:])
+        won = np.einsum("bi,bi->b", of_positives, np.take(below, first, axis=1) + np.take(below, last, axis=1)) / 2
+        areas[start:start + step] = ratio(won, of_positives.sum(axis=1) * below[:, -1])
+    return np.minimum(areas, 1.0)
+
+
+def _by_score(scores: FloatArray, members: NDArray[np.bool_]) -> NDArray[np.intp]:
+    rows = np.flatnonzero(members)
+    order: NDArray[np.intp] = rows[np.argsort(scores[rows], kind="stable")]
+    return order
 
 
 @dataclass(frozen=True, repr=False)
@@ -139,8 +155,8 @@ class LogLoss(Metric):
     """The mean of -ln p(target) in nats; lower is better, 0 at best; undefined for no rows.
 
     Equals ``sklearn.metrics.log_loss``: probabilities are clipped to [ε, 1 - ε] with ε = 2.2e-16, so that a row costs at most
-    36.04, and are not normalised. A target that the answer gives no probability has 0. Rows with probabilities outside [0, 1] or
-    a sum that is off by more than 0.01 are missing.
+    36.04, and are not normalised. A target that the answer gives no probability has 0. Rows with probabilities outside [0, 1]
+    or a sum that is off by more than 0.01 are missing.
     """
 
     name: ClassVar[str] = "log_loss"
@@ -168,7 +184,9 @@ class LogLoss(Metric):
         target = true_label(sample)
         if target is None:
             return "the sample has no target"
-        probabilities = label_answer(self, output).probabilities
+        if not isinstance(output.answer, Label):
+            return wrong_kind(output, "Label")
+        probabilities = output.answer.probabilities
         if not probabilities:
             return "the answer has no probabilities"
         if not all(0 <= p <= 1 for p in probabilities.values()):

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.rows import Row, ratio, scores_of
+from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Key, Output, Ranking, Sample, Scores
 
@@ -70,7 +70,7 @@ class RankingMetric(Metric):
             return "the query has no relevance judgements"
         ranking = output.answer
         if not isinstance(ranking, Ranking):
-            raise MetricError(f"{self.name}: answers must be rankings, got {type(ranking).__name__} for query {sample.id!r}")
+            return wrong_kind(output, "Ranking")
         fault = _fault(ranking)
         if fault is not None:
             return fault
@@ -128,7 +128,7 @@ def _ranked(ranking: Ranking) -> Sequence[str]:
 
 @dataclass(frozen=True, repr=False)
 class RecallAtK(RelevanceMetric):
-    """Relevant documents among the first k, over all relevant ones; ``recall_k`` of trec_eval. For labels there is ``recall``."""
+    """Relevant documents among the first k, over all relevant ones; ``recall_k`` of trec_eval. ``recall`` is for labels."""
 
     name: ClassVar[str] = "recall@k"
     summary: ClassVar[str] = "share of the relevant documents among the first k"
@@ -256,8 +256,8 @@ class NDCGAtK(NDCG):
 
 # ── plain functions ─────────────────────────────────────────────────────────────────────────────────────────────────
 #
-# ``qrels`` maps query -> document -> grade, ``run`` maps query -> document -> score. The mean is over the queries of the run that
-# have judgements, as trec_eval takes it; a query with an empty ranking counts 0. NaN if there are none.
+# ``qrels`` maps query -> document -> grade, ``run`` maps query -> document -> score. The mean is over the queries of the run
+# that have judgements, as trec_eval takes it; a query with an empty ranking counts 0. NaN if there are none.
 
 
 def recall_at(qrels: Qrels, run: Run, k: int, *, level: int = 1) -> float:

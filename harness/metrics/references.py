@@ -16,7 +16,7 @@ from harness.types import FloatArray, Output, Sample, Scores, Text
 References: TypeAlias = Sequence[str] | Sequence[Sequence[str]]
 """One reference an item, or several; item i's are ``references[i]``."""
 
-_BLOCK = 2048
+_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class ReferenceMetric(Metric):
         return Measured(float(value[0]), self.rows(stats), stats)
 
     def _in_blocks(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
-        """Block by block: memory does not grow with the number of texts, and the arrays stay in the processor's cache."""
+        """Block by block: working memory does not grow with the number of texts, and fits into the processor's cache."""
         blocks = [np.empty((0, len(self.columns)))]
         for start in range(0, len(predictions), _BLOCK):
             block = slice(start, start + _BLOCK)
@@ -86,7 +86,7 @@ class ReferenceMetric(Metric):
         for index, (prediction, item) in enumerate(zip(predictions, several)):
             if not isinstance(prediction, str):
                 raise MetricError(f"{self.name}: predictions[{index}] must be a text, got {prediction!r}")
-            if not isinstance(item, Sequence) or not item or not all(isinstance(text, str) for text in item):
+            if not isinstance(item, list | tuple) or not item or not set(map(type, item)) <= {str}:
                 raise MetricError(f"{self.name}: references[{index}] must be a text or at least one text, got {item!r}")
         return several
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.metrics.ngrams import clipped_matches, ngram_totals
 from harness.metrics.references import MeanOverReferences, References, first_best, pair_up
-from harness.metrics.tokenize import Tokens, word_runs
+from harness.metrics.tokenize import IntArray, Tokens, word_runs
 from harness.types import FloatArray
 
 Kind = Literal["1", "2", "3", "4", "5", "6", "7", "8", "9", "L", "Lsum"]
@@ -95,13 +95,15 @@ class Rouge(MeanOverReferences):
         """Union of longest common subsequences of each pair; tokens of each text. Predictions come first in ``texts``."""
         lines = [[line for line in text.split("\n") if line] for text in texts]
         tokens = word_runs([line for text in lines for line in text], alphabet=self.tokenize, stemmer=self.stemmer)
-        ids, ends = tokens.ids.tolist(), np.cumsum(tokens.lengths).tolist()
-        sentences = [ids[end - length:end] for end, length in zip(ends, tokens.lengths.tolist())]
-        bounds = np.cumsum([0, *map(len, lines)])
-        documents = [sentences[start:end] for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist())]
+        n_lines = np.array([len(text) for text in lines], dtype=np.int64)
+        whole = _joined(tokens, n_lines)
+        overlap, totals = _lcs_overlap(whole)  # of one line with one line, the union is the one that there is
         n = len(texts) // 2
-        overlap = [_union_overlap(reference, prediction) for prediction, reference in zip(documents[:n], documents[n:])]
-        return np.array(overlap, dtype=np.float64), np.array([sum(map(len, d)) for d in documents], dtype=np.float64)
+        several = np.flatnonzero(np.maximum(n_lines[:n], n_lines[n:]) > 1).tolist()
+        documents = _nested(tokens, n_lines) if several else []
+        for row in several:
+            overlap[row] = _union_overlap(documents[n + row], documents[row])
+        return overlap, totals
 
 
 def rouge(predictions: Sequence[str], references: References, *, type: Kind = "L", stemmer: bool = False,  # noqa: A002
@@ -143,6 +145,21 @@ def _as_sequences(tokens: Tokens) -> list[Any]:
 
 
 # ── ROUGE-Lsum ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _joined(tokens: Tokens, n_lines: IntArray) -> Tokens:
+    """One segment a text, out of one segment a line."""
+    before = np.append(0, np.cumsum(tokens.lengths))
+    last = np.cumsum(n_lines)
+    return Tokens(tokens.ids, before[last] - before[last - n_lines])
+
+
+def _nested(tokens: Tokens, n_lines: IntArray) -> list[list[_Sentence]]:
+    """Texts of lines of ids, as lists."""
+    ids, ends, lengths = tokens.ids.tolist(), np.cumsum(tokens.lengths).tolist(), tokens.lengths.tolist()
+    sentences: list[_Sentence] = [ids[end - length:end] for end, length in zip(ends, lengths)]
+    last = np.cumsum(n_lines)
+    return [sentences[start:end] for start, end in zip((last - n_lines).tolist(), last.tolist())]
 
 
 def _union_overlap(reference: Sequence[_Sentence], prediction: Sequence[_Sentence]) -> int:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.types import FloatArray, Scores
+from harness.types import FloatArray, Output, Scores
 
 Row: TypeAlias = Sequence[float] | str
 """The statistics of one row, or the reason why it has none."""
@@ -28,6 +28,11 @@ def scores_of(rows: Iterable[Row], width: int) -> Scores:
             row = blank
         values.append(row)
     return Scores(np.array(values, dtype=np.float64).reshape(len(values), width), missing)
+
+
+def wrong_kind(output: Output, kind: str) -> str:
+    """Why an answer that is not of that kind gives no row."""
+    return f"the answer is {type(output.answer).__name__}, not {kind}"
 
 
 def ratio(numerator: FloatArray, denominator: FloatArray, *, empty: float = np.nan) -> FloatArray:

@@ -63,7 +63,7 @@ def word_runs(texts: Sequence[str], *, alphabet: str, stemmer: bool) -> Tokens:
     """
     lines = one_a_line(texts).lower()
     units: Units = utf8(lines) if alphabet == "ascii" else code_points(lines)
-    inside = _ALPHANUMERIC[units] if alphabet == "ascii" else character_table(units, _is_word_character)[units]
+    inside = _ALPHANUMERIC.take(units) if alphabet == "ascii" else character_table(units, _is_word_character).take(units)
     starts = inside.copy()
     starts[1:] &= ~inside[:-1]
     return cut(units, starts, inside, rename=porter_stem if stemmer else None)
@@ -129,17 +129,21 @@ def cut(units: Units, starts: Flags, inside: Flags, *, rename: Callable[[str], s
     ``inside`` marks the units that belong to a token, ``starts`` the first unit of each; ``rename`` maps the distinct
     tokens to what is compared.
     """
-    text_ends = np.flatnonzero(units == NEWLINE)
-    lengths = np.diff(np.searchsorted(np.flatnonzero(starts), text_ends))
-    return Tokens(_identities(units[inside], np.flatnonzero(starts[inside]), rename), lengths)
+    bounds = starts | ~inside
+    bounds[1:] &= starts[1:] | inside[:-1]
+    pieces = np.flatnonzero(bounds)
+    is_token = inside[pieces]
+    lengths = np.diff(np.searchsorted(pieces[is_token], np.flatnonzero(units == NEWLINE)))
+    return Tokens(_identities(units, pieces, rename)[is_token], lengths)
 
 
 def _identities(units: Units, starts: IntArray, rename: Callable[[str], str] | None) -> IntArray:
-    """One number a token, equal for equal tokens; token i is ``units[starts[i]:starts[i + 1]]``."""
+    """One number a piece, equal for equal pieces; piece i is ``units[starts[i]:starts[i + 1]]``.
+
+    What separates tokens is a piece as well: to number it costs less than to take it out of the array.
+    """
     import pyarrow as pa
 
-    if len(starts) == 0:
-        return np.zeros(0, dtype=np.int64)
     offsets = np.append(starts, len(units)).astype(np.int64) * units.itemsize
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(units))]
     encoded = pa.Array.from_buffers(pa.large_binary(), len(starts), buffers).dictionary_encode()

@@ -230,7 +230,7 @@ class _Loaded:
         """Token ids of a prompt, cut from the left so that ``max_tokens`` more fit, and whether they were cut."""
         wanted = request.decoding.max_tokens
         if not 1 <= wanted < self.max_length:
-            raise Unanswerable(f"max_tokens must be at least 1 and less than the model's context ({self.max_length}), got {wanted}")
+            raise Unanswerable(f"max_tokens must be from 1 to {self.max_length - 1} (one less than the context), got {wanted}")
         tokens = self.prompts.encode(self.prompts.render(request.prompt)) or [self.prompts.prefix_token]
         room = self.max_length - wanted
         return tokens[-room:], len(tokens) > room

@@ -26,10 +26,10 @@ _CALLS_PER_BATCH = 256
 class Bm25:
     """BM25. Words are lower-cased runs of two or more letters or digits, cleared of stop words, then stemmed.
 
-    stemmer : a Snowball language of PyStemmer (``english`` is Porter2), None for whole words.
-    stop_words : a list of bm25s by its language (``english`` has Lucene's 33 words, ``english_plus`` more), None for none.
-    k1, b : saturation of term frequency, and how much long documents are held back.
-    variant : the formula, as in Kamphuis et al. (ECIR 2020); ``lucene`` is Anserini's.
+    ``stemmer`` is a Snowball language of PyStemmer (english is Porter2), or null for whole words. ``stop_words`` is a list
+    of bm25s by its language (english has Lucene's 33 words, english_plus more), or null for none. ``k1`` sets how soon more
+    of the same word stops to count. ``b`` sets how much long documents are held back. ``variant`` is the formula, as in
+    Kamphuis et al. (ECIR 2020), lucene being Anserini's.
 
     Documents that score no better than one without any word of the query are never returned: a query that matches
     nothing gets an empty ranking.

@@ -36,8 +36,7 @@ class _Encoder(Protocol):
 class Dense:
     """Exact search (faiss, flat inner product) with the model of a role as encoder; vectors are used as they come.
 
-    encoder : the role whose model embeds queries and documents.
-    batch_size : queries that are encoded together.
+    ``encoder`` is the role whose model embeds queries and documents. ``batch_size`` queries are encoded together.
 
     Scores are computed again from the vectors in float64, one document at a time, so that they do not depend on the
     batch and equal vectors tie exactly. Embeddings of a corpus are kept under ``<cache>/embeddings`` if the encoder's

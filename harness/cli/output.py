@@ -1,0 +1,51 @@
+"""What commands print: tables and panels on stdout, or JSON and nothing else; people's hints last."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.store import pretty
+
+JSON_SCHEMA = 1
+_WIDTH_OF_A_FILE = 160
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that takes no text for markup; in a file or a pipe it is wide enough to leave tables whole."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_OF_A_FILE
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on stdout, with ``schema``; NaN and infinities become null."""
+    sys.stdout.write(pretty({"schema": JSON_SCHEMA, **document}).decode())
+
+
+def print_next(*commands: str) -> None:
+    """The last line of a command: what is useful to type now."""
+    sys.stdout.flush()
+    console().print(Text(f"next: {'   or: '.join(commands)}", style="dim"), soft_wrap=True)
+
+
+def table(*headers: str, title: str | None = None) -> Table:
+    """An empty table of the house style; add rows with :func:`add_rows`."""
+    made = Table(title=None if title is None else Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False,
+                 header_style="bold", padding=(0, 2, 0, 0))  # fmt: skip
+    for header in headers:
+        made.add_column(Text(header))
+    return made
+
+
+def add_rows(made: Table, rows: Iterable[Iterable[object]]) -> Table:
+    """Add rows of anything that has a text; None is shown as a dash."""
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text("–" if cell is None else str(cell)) for cell in row))
+    return made

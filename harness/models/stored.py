@@ -1,0 +1,168 @@
+"""One row of stored outputs -> an Output: the JSON objects that ``replay`` reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from harness.codec import decode_answer
+from harness.errors import DataError
+from harness.types import Answer, Key, Label, Number, Output, Ranking, Text, Timing, Usage
+
+_FORMS = ("text", "label", "probabilities", "value", "ranking", "answer")
+_SUM_TOLERANCE = 1e-3
+
+
+def row_key(row: Mapping[str, Any]) -> Key:
+    """``id`` (text or a whole number) and ``repeat`` (0 if it is not there). Raises DataError."""
+    sample_id, repeat = row.get("id"), row.get("repeat", 0)
+    if isinstance(sample_id, bool) or not isinstance(sample_id, (str, int)):
+        what = f"got {_shown(sample_id)}" if "id" in row else f"the row has {', '.join(map(str, row)) or 'nothing'}"
+        raise DataError(f"id must be a string or an integer; {what}")
+    if isinstance(repeat, bool) or not isinstance(repeat, int) or repeat < 0:
+        raise DataError(f"repeat must be an integer >= 0, got {_shown(repeat)}")
+    return Key(str(sample_id), repeat)
+
+
+def row_output(row: Mapping[str, Any], key: Key) -> Output:
+    """The output that a row describes, under ``key``.
+
+    The answer is one of ``text`` (with ``contexts`` and ``citations``), ``label`` and/or ``probabilities`` (``text`` may
+    stand beside them; without a label it is the first of the most probable ones), ``value``, ``ranking`` (pairs of document
+    and score, put in order by score as trec_eval does, ties by document id, both descending), or ``answer`` (any type,
+    tagged as in ``samples.parquet``). ``usage``, ``latency_s``, ``finish_reason`` and ``truncated`` go with it; ``error``
+    that is not null makes it a failed output. Other keys are not looked at.
+
+    Probabilities outside [0, 1], or whose sum is not 1 ± 0.001, make the output an error: a number can be wrong where the
+    file is sound. Raises DataError where the row does not have this form.
+    """
+    usage, timing = _usage(row.get("usage")), _timing(row.get("latency_s"))
+    error = row.get("error")
+    if error is not None:
+        return Output(key, None, error=_text(error, "error") or "error", usage=usage, timing=timing)
+    answer = _answer(row)
+    fault = _fault_in(answer.probabilities) if isinstance(answer, Label) and answer.probabilities is not None else None
+    if fault is not None:
+        return Output(key, None, error=fault, usage=usage, timing=timing)
+    reason = row.get("finish_reason")
+    finish = cast("Literal['stop', 'length']", reason) if reason in ("stop", "length") else None
+    truncated = row.get("truncated") is True
+    return Output(key, answer, finish_reason=finish, truncated=truncated, usage=usage, timing=timing)
+
+
+def _answer(row: Mapping[str, Any]) -> Answer:
+    given = [form for form in _FORMS if form in row]
+    if not given:
+        raise DataError(f"needs one of {', '.join(_FORMS)} or error; the row has {', '.join(map(str, row))}")
+    if "label" in given or "probabilities" in given:
+        _alone(given, {"label", "probabilities", "text"})
+        return _label(row)
+    _alone(given, {given[0]})
+    match given[0]:
+        case "text":
+            return Text(
+                _text(row["text"], "text"),
+                contexts=tuple(_text(item, "contexts[]") for item in _list(row.get("contexts"), "contexts")),
+                citations=tuple(_whole(item, "citations[]") for item in _list(row.get("citations"), "citations")),
+            )
+        case "value":
+            return Number(_number(row["value"], "value"))
+        case "ranking":
+            return _ranking(_list(row["ranking"], "ranking"))
+        case _:
+            return decode_answer(_mapping(row["answer"], "answer"))
+
+
+def _alone(given: Sequence[str], together: set[str]) -> None:
+    others = [form for form in given if form not in together]
+    if others:
+        raise DataError(f"one answer a row: {' and '.join(given)} do not go together")
+
+
+def _label(row: Mapping[str, Any]) -> Label:
+    given, probabilities = row.get("label"), None
+    if row.get("probabilities") is not None:
+        table = _mapping(row["probabilities"], "probabilities")
+        probabilities = {str(name): _number(value, f"probabilities.{name}") for name, value in table.items()}
+    if isinstance(given, (bool, float, list, dict)):
+        raise DataError(f"label must be a string, an integer or null, got {_shown(given)}")
+    if "label" not in row and probabilities:
+        given = max(probabilities, key=probabilities.__getitem__)
+    text = row.get("text")
+    return Label(None if given is None else str(given), probabilities, text=None if text is None else _text(text, "text"))
+
+
+def _fault_in(probabilities: Mapping[str, float]) -> str | None:
+    for name, value in probabilities.items():
+        if not 0 <= value <= 1:
+            return f"probabilities: {name!r} has {value:g}, outside [0, 1]"
+    total = math.fsum(probabilities.values())
+    return None if abs(total - 1) <= _SUM_TOLERANCE else f"probabilities sum to {total:.6g}, not to 1"
+
+
+def _ranking(pairs: Sequence[Any]) -> Ranking:
+    scores: dict[str, float] = {}
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise DataError(f"ranking must hold pairs [document, score], got {_shown(pair)}")
+        document = str(pair[0]) if isinstance(pair[0], int) else _text(pair[0], "ranking[][0]")
+        if document in scores:
+            raise DataError(f"ranking names the document {document!r} twice")
+        scores[document] = _number(pair[1], "ranking[][1]")
+    order = sorted(sorted(scores, reverse=True), key=scores.__getitem__, reverse=True)
+    return Ranking(tuple(order), tuple(scores[document] for document in order))
+
+
+def _usage(value: Any) -> Usage | None:
+    if value is None:
+        return None
+    table = _mapping(value, "usage")
+    counts = {name: _whole(table.get(name, 0), f"usage.{name}") for name in ("input_tokens", "output_tokens")}
+    return Usage(**counts)
+
+
+def _timing(value: Any) -> Timing | None:
+    if value is None:
+        return None
+    seconds = _number(value, "latency_s")
+    if seconds < 0:
+        raise DataError(f"latency_s must be 0 or more seconds, got {seconds:g}")
+    return Timing(seconds)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise DataError(f"{name} must be a string, got {_shown(value)}")
+    return value
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise DataError(f"{name} must be a number, got {_shown(value)}")
+    return float(value)
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise DataError(f"{name} must be an integer >= 0, got {_shown(value)}")
+    return value
+
+
+def _list(value: Any, name: str) -> Sequence[Any]:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise DataError(f"{name} must be a list, got {_shown(value)}")
+    return value
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{name} must be an object, got {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = "null" if value is None else repr(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"

@@ -1,0 +1,185 @@
+"""A run record's standings as blocks to print: entries that share tasks stand in one, others apart; and the footnotes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.report.numbers import number, decimals, with_interval
+from harness.types import RunRecord
+
+ARROWS: Mapping[bool | None, str] = {True: "↑", False: "↓", None: ""}
+NOT_TAKEN, UNDEFINED = "–", "n/a"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskColumn:
+    """A task, the metric that it is ranked by, and which way is better (None: neither)."""
+
+    task: str
+    metric: str
+    higher_is_better: bool | None
+    n: int
+
+    @property
+    def measure(self) -> str:
+        """``accuracy ↑``"""
+        return f"{self.metric} {ARROWS[self.higher_is_better]}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one entry reached on one task, as text."""
+
+    value: str
+    interval: str = ""
+    rank: int | None = None
+
+    @property
+    def text(self) -> str:
+        """``0.512 [0.470, 0.550] (2)``"""
+        shown_rank = "" if self.rank is None else f"({self.rank})"
+        return " ".join(part for part in (self.value, self.interval, shown_rank) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry: its cells in the order of the block's columns, and its mean rank over ``n_ranked`` tasks."""
+
+    entry: str
+    cells: tuple[Cell, ...]
+    mean_rank: float | None
+    n_ranked: int
+
+    @property
+    def mean_rank_text(self) -> str:
+        return "" if self.mean_rank is None else number(self.mean_rank, 0 if self.mean_rank.is_integer() else 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Tasks and entries that hang together; best mean rank first."""
+
+    columns: tuple[TaskColumn, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def shows_mean_rank(self) -> bool:
+        """A mean over one task only repeats its rank."""
+        return len(self.columns) > 1 and any(row.mean_rank is not None for row in self.rows)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether every entry was ranked on as many tasks."""
+        return len({row.n_ranked for row in self.rows}) == 1
+
+
+def blocks(record: RunRecord) -> list[Block]:
+    """The standings of a record. Entries that share no task, not even through others, come in blocks of their own."""
+    return [_block(record, tasks) for tasks in _connected(record.standings["tasks"])]
+
+
+def _connected(tasks: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    groups: list[tuple[set[str], list[Mapping[str, Any]]]] = []
+    for task in tasks:
+        entries, together = {row["entry"] for row in task["entries"]}, [task]
+        for group in [group for group in groups if group[0] & entries]:
+            groups.remove(group)
+            entries, together = entries | group[0], group[1] + together
+        groups.append((entries, together))
+    return [together for _, together in groups]
+
+
+def _block(record: RunRecord, tasks: Sequence[Mapping[str, Any]]) -> Block:
+    by_task = [{row["entry"]: row for row in task["entries"]} for task in tasks]
+    means = record.standings["mean_rank"]
+    rows = []
+    for entry in dict.fromkeys(entry for entries in by_task for entry in entries):
+        mean = means.get(entry, {"mean_rank": None, "tasks": 0})
+        rows.append(Row(entry, tuple(_cell(entries.get(entry)) for entries in by_task), mean["mean_rank"], mean["tasks"]))
+    rows.sort(key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0))  # stable: within a mean, the first task's order
+    return Block(tuple(_column(record, task) for task in tasks), tuple(rows))
+
+
+def _column(record: RunRecord, task: Mapping[str, Any]) -> TaskColumn:
+    facts = record.metric_signatures.get(task["metric"], {})
+    n = max((row["n"] + row["n_missing"] for row in task["entries"]), default=0)
+    return TaskColumn(task["task"], task["metric"], facts.get("higher_is_better"), n)
+
+
+def _cell(row: Mapping[str, Any] | None) -> Cell:
+    if row is None:
+        return Cell(NOT_TAKEN)
+    if row["value"] is None:
+        return Cell(UNDEFINED)
+    value, interval = with_interval(row["value"], row["low"], row["high"])
+    return Cell(value, interval, row["rank"])
+
+
+# ── footnotes ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def footnotes(record: RunRecord) -> list[str]:
+    """What a reader of the standings has to know: how sure, how ranked, what is missing and why."""
+    shown = blocks(record)
+    notes = [note for note in (_intervals(record), _ranking(shown), _gaps(shown)) if note]
+    return [*notes, *_missing(record)]
+
+
+def _intervals(record: RunRecord) -> str:
+    methods: dict[str, dict[str, None]] = {}
+    levels = set()
+    for estimate in _primaries(record).values():
+        if estimate["low"] is not None:
+            methods.setdefault(str(estimate["method"]).split(", widened")[0], {})[estimate["task"]] = None
+            levels.add(estimate["level"])
+    if not methods:
+        return ""
+    level = " and ".join(f"{level:.4g} %" for level in sorted(100 * level for level in levels))
+    if len(methods) == 1:
+        return f"Brackets are {level} intervals: {next(iter(methods))}."
+    listed = "; ".join(f"{method} on {', '.join(tasks)}" for method, tasks in methods.items())
+    return f"Brackets are {level} intervals: {listed}."
+
+
+def _ranking(shown: Sequence[Block]) -> str:
+    ranked = [block for block in shown if any(cell.rank is not None for row in block.rows for cell in row.cells)]
+    if not any(len(block.rows) > 1 for block in ranked):
+        return ""
+    note = "In parentheses the rank: entries that cannot be told apart on the samples that all of them answered share it."
+    if any(block.shows_mean_rank and not block.is_even for block in shown):
+        note += " A mean rank is over the tasks that the entry takes; means over different tasks do not compare."
+    return note
+
+
+def _gaps(shown: Sequence[Block]) -> str:
+    taken = all(cell.value != NOT_TAKEN for block in shown for row in block.rows for cell in row.cells)
+    return "" if taken else f"{NOT_TAKEN}: the entry does not take the task."
+
+
+def _missing(record: RunRecord) -> Iterator[str]:
+    """One line for every cell with missing samples, without a value, or with a remark on its interval."""
+    reasons = {key: estimate["reason"] for key, estimate in _primaries(record).items()}
+    for task in record.standings["tasks"]:
+        for row in task["entries"]:
+            where = f"{row['entry']} on {task['task']}"
+            if row["value"] is None:
+                yield f"{where}: {UNDEFINED}, {row['reason'] or 'undefined'}."
+            elif row["n_missing"]:
+                yield f"{where}: {row['n_missing']} of {row['n'] + row['n_missing']} samples missing{_range(row)}."
+            elif reasons.get((row["entry"], task["task"])):
+                yield f"{where}: {reasons[row['entry'], task['task']]}."
+
+
+def _range(row: Mapping[str, Any]) -> str:
+    worst, best = row["worst_case"], row["best_case"]
+    if worst is None or best is None:
+        return "; how they would have scored is not bounded"
+    places = max(decimals(row["value"], row["low"], row["high"]), 2)
+    return f"; the value lies between {number(worst, places)} (all of them as bad as can be) and {number(best, places)} (as good)"
+
+
+def _primaries(record: RunRecord) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """(entry, task) -> the estimate of the task's primary metric."""
+    return {(estimate["entry"], estimate["task"]): estimate for estimate in record.estimates if estimate["primary"]}

@@ -1,0 +1,92 @@
+"""``leaderboard.md`` for people and ``leaderboard.json`` for programs, from a run record and nothing else.
+
+Schema history of ``leaderboard.json``: 1 (0.1.0) the first.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.report.blocks import Block, blocks, footnotes
+from harness.store import pretty, write_atomically
+from harness.types import RunRecord
+
+SCHEMA = 1
+MARKDOWN, JSON = "leaderboard.md", "leaderboard.json"
+
+
+def write_leaderboard(folder: Path, record: RunRecord) -> None:
+    """Write both files into the folder of a run."""
+    write_atomically(folder / MARKDOWN, leaderboard_markdown(record).encode())
+    write_atomically(folder / JSON, pretty(leaderboard_document(record)))
+
+
+def leaderboard_markdown(record: RunRecord) -> str:
+    """The leaderboard as Markdown that reads well as it is: padded tables, notes as a list."""
+    parts = [f"# {_plain(record.name)}", _heading(record)]
+    parts += [_table(block) for block in blocks(record)]
+    notes = footnotes(record)
+    if notes:
+        parts.append("\n".join(f"- {_plain(note)}" for note in notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def leaderboard_document(record: RunRecord) -> dict[str, Any]:
+    """``{"schema", "run_id", "name", "tasks": [{task, metric, higher_is_better, unit, bounds, entries}], "mean_rank"}``.
+
+    Entries are ordered, best first; their values have all their digits.
+    """
+    primaries = {(e["entry"], e["task"]): e for e in record.estimates if e["primary"]}
+    tasks = []
+    for task in record.standings["tasks"]:
+        facts = record.metric_signatures.get(task["metric"], {})
+        entries = [
+            {**row, **{key: primaries[row["entry"], task["task"]][key] for key in ("level", "method")}}
+            if (row["entry"], task["task"]) in primaries else dict(row)
+            for row in task["entries"]
+        ]  # fmt: skip
+        tasks.append({
+            "task": task["task"], "metric": task["metric"], "signature": facts.get("signature"),
+            "higher_is_better": facts.get("higher_is_better"), "bounds": facts.get("bounds"), "unit": facts.get("unit"),
+            "entries": entries,
+        })  # fmt: skip
+    return {"schema": SCHEMA, "run_id": record.run_id, "name": record.name, "tasks": tasks, "mean_rank": record.standings["mean_rank"]}
+
+
+def _heading(record: RunRecord) -> str:
+    entries = {row["entry"] for task in record.standings["tasks"] for row in task["entries"]}
+    facts = [f"Run `{record.run_id}`", _count(len(entries), "entry", "entries"), _count(len(record.standings["tasks"]), "task", "tasks")]
+    finished = record.timings.get("finished")
+    if finished is not None:
+        facts.append(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(finished)))
+    return ", ".join(facts) + "."
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"
+
+
+def _table(block: Block) -> str:
+    header = ["entry", *(f"{column.task}: {column.measure} (n = {column.n})" for column in block.columns)]
+    rows = [[row.entry, *(cell.text for cell in row.cells)] for row in block.rows]
+    if block.shows_mean_rank:
+        header.append("mean rank")
+        for cells, row in zip(rows, block.rows):
+            cells.append(row.mean_rank_text + ("" if block.is_even else f" over {row.n_ranked}"))
+    return _grid([[_plain(cell).replace("|", "\\|") for cell in line] for line in (header, *rows)])
+
+
+def _grid(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    header, *rows = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
+    marks = ["-" * width for width in widths]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, marks, *rows))
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown leaves as it is: one line, no HTML, no emphasis or links out of names."""
+    escaped = "".join(f"\\{char}" if char in "\\`*<>" else char for char in " ".join(text.split()))
+    return escaped.replace("](", "]\\(")
