@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -218,9 +219,11 @@ def _paths(hint: Any, node: Node, key: str) -> Iterator[tuple[Node, str]]:
     elif inner is Path or (key == "source" and inner is str):
         if isinstance(node.value, str) and (inner is Path or node.value.startswith(_LOCAL)):
             yield node, key
+    elif typing.get_origin(inner) in (typing.Union, types.UnionType):
+        for member in typing.get_args(inner):
+            yield from _paths(member, node, key)
     elif typing.get_args(inner):
-        members = typing.get_args(inner)
         for name, child in node.entries.items():
-            yield from _paths(members[-1], child, f"{key}.{name}")
+            yield from _paths(typing.get_args(inner)[-1], child, f"{key}.{name}")
         for child in node.items:
-            yield from _paths(members[0], child, key)
+            yield from _paths(typing.get_args(inner)[0], child, key)

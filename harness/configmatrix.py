@@ -49,7 +49,8 @@ def read_axes(matrix: Node | None, trees: Trees, files: Files) -> tuple[Axis, ..
             files.problems.add(values.place, f"expected a list of at least one value, got {got(values)}")
             continue
         models, tasks = _targets(name, values, trees, files)
-        axis = _with_prompts(Axis(name, values.items, tuple(map(plain, values.items)), models, tasks), trees, files)
+        items = tuple(replace(item, key=values.key) for item in values.items)
+        axis = _with_prompts(Axis(name, items, tuple(map(plain, items)), models, tasks), trees, files)
         for i, label in enumerate(axis.labels):
             if any(repr(label) == repr(earlier) for earlier in axis.labels[:i]):
                 files.problems.add(values.items[i].place, f"duplicate value {got(values.items[i])} of the axis {name!r}")

@@ -6,6 +6,7 @@ docstring is its help.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -194,7 +195,5 @@ def _write_utf8() -> None:
 
 def _drop_output() -> None:
     """Nobody reads stdout any more: let the interpreter flush what is left into nothing."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):
-        pass

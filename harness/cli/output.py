@@ -37,8 +37,8 @@ def print_next(*commands: str) -> None:
 
 def table(*headers: str, title: str | None = None) -> Table:
     """An empty table of the house style; add rows with :func:`add_rows`."""
-    made = Table(title=None if title is None else Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False,
-                 header_style="bold", padding=(0, 2, 0, 0))  # fmt: skip
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", title_justify="left", title_style="bold")
+    made.title = None if title is None else Text(title)
     for header in headers:
         made.add_column(Text(header))
     return made

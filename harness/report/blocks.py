@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.numbers import number, decimals, with_interval
+from harness.report.numbers import decimals, number, with_interval
 from harness.types import RunRecord
 
 ARROWS: Mapping[bool | None, str] = {True: "↑", False: "↓", None: ""}
@@ -52,22 +52,21 @@ class Row:
     mean_rank: float | None
     n_ranked: int
 
-    @property
-    def mean_rank_text(self) -> str:
-        return "" if self.mean_rank is None else number(self.mean_rank, 0 if self.mean_rank.is_integer() else 2)
+    def mean_rank_text(self, with_count: bool) -> str:
+        """``1.33``, or ``1.33 over 3`` where entries take different numbers of tasks."""
+        if self.mean_rank is None:
+            return NOT_TAKEN
+        mean = number(self.mean_rank, 0 if float(self.mean_rank).is_integer() else 2)
+        return f"{mean} over {self.n_ranked}" if with_count else mean
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Tasks and entries that hang together; best mean rank first."""
+    """Tasks and entries that hang together; best mean rank first. A mean over one task is not shown: it repeats its rank."""
 
     columns: tuple[TaskColumn, ...]
     rows: tuple[Row, ...]
-
-    @property
-    def shows_mean_rank(self) -> bool:
-        """A mean over one task only repeats its rank."""
-        return len(self.columns) > 1 and any(row.mean_rank is not None for row in self.rows)
+    shows_mean_rank: bool
 
     @property
     def is_even(self) -> bool:
@@ -97,9 +96,10 @@ def _block(record: RunRecord, tasks: Sequence[Mapping[str, Any]]) -> Block:
     rows = []
     for entry in dict.fromkeys(entry for entries in by_task for entry in entries):
         mean = means.get(entry, {"mean_rank": None, "tasks": 0})
-        rows.append(Row(entry, tuple(_cell(entries.get(entry)) for entries in by_task), mean["mean_rank"], mean["tasks"]))
+        rows.append(Row(entry, tuple(_cell(entries.get(entry), len(entries)) for entries in by_task), mean["mean_rank"], mean["tasks"]))
     rows.sort(key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0))  # stable: within a mean, the first task's order
-    return Block(tuple(_column(record, task) for task in tasks), tuple(rows))
+    has_means = any(row.n_ranked > 1 for row in rows)
+    return Block(tuple(_column(record, task) for task in tasks), tuple(rows), has_means)
 
 
 def _column(record: RunRecord, task: Mapping[str, Any]) -> TaskColumn:
@@ -108,13 +108,13 @@ def _column(record: RunRecord, task: Mapping[str, Any]) -> TaskColumn:
     return TaskColumn(task["task"], task["metric"], facts.get("higher_is_better"), n)
 
 
-def _cell(row: Mapping[str, Any] | None) -> Cell:
+def _cell(row: Mapping[str, Any] | None, n_entries: int) -> Cell:
     if row is None:
         return Cell(NOT_TAKEN)
     if row["value"] is None:
         return Cell(UNDEFINED)
     value, interval = with_interval(row["value"], row["low"], row["high"])
-    return Cell(value, interval, row["rank"])
+    return Cell(value, interval, row["rank"] if n_entries > 1 else None)
 
 
 # ── footnotes ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +177,7 @@ def _range(row: Mapping[str, Any]) -> str:
     if worst is None or best is None:
         return "; how they would have scored is not bounded"
     places = max(decimals(row["value"], row["low"], row["high"]), 2)
-    return f"; the value lies between {number(worst, places)} (all of them as bad as can be) and {number(best, places)} (as good)"
+    return f"; {number(worst, places)} if all of them were as bad as can be, {number(best, places)} if as good"
 
 
 def _primaries(record: RunRecord) -> dict[tuple[str, str], Mapping[str, Any]]:

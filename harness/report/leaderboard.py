@@ -53,12 +53,14 @@ def leaderboard_document(record: RunRecord) -> dict[str, Any]:
             "higher_is_better": facts.get("higher_is_better"), "bounds": facts.get("bounds"), "unit": facts.get("unit"),
             "entries": entries,
         })  # fmt: skip
-    return {"schema": SCHEMA, "run_id": record.run_id, "name": record.name, "tasks": tasks, "mean_rank": record.standings["mean_rank"]}
+    mean_rank = record.standings["mean_rank"]
+    return {"schema": SCHEMA, "run_id": record.run_id, "name": record.name, "tasks": tasks, "mean_rank": mean_rank}
 
 
 def _heading(record: RunRecord) -> str:
     entries = {row["entry"] for task in record.standings["tasks"] for row in task["entries"]}
-    facts = [f"Run `{record.run_id}`", _count(len(entries), "entry", "entries"), _count(len(record.standings["tasks"]), "task", "tasks")]
+    n_entries, n_tasks = len(entries), len(record.standings["tasks"])
+    facts = [f"Run `{record.run_id}`", _count(n_entries, "entry", "entries"), _count(n_tasks, "task", "tasks")]
     finished = record.timings.get("finished")
     if finished is not None:
         facts.append(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(finished)))
@@ -75,7 +77,7 @@ def _table(block: Block) -> str:
     if block.shows_mean_rank:
         header.append("mean rank")
         for cells, row in zip(rows, block.rows):
-            cells.append(row.mean_rank_text + ("" if block.is_even else f" over {row.n_ranked}"))
+            cells.append(row.mean_rank_text(with_count=not block.is_even))
     return _grid([[_plain(cell).replace("|", "\\|") for cell in line] for line in (header, *rows)])
 
 

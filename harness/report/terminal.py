@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from harness.report.blocks import Block, Cell, Row, blocks
+from harness.report.blocks import Block, Cell, blocks
 from harness.types import RunRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 _GAP = 2
 
@@ -36,18 +37,19 @@ def _fitted(block: Block, width: int | None) -> list[tuple[Block, bool]]:
 
 
 def _part(block: Block, indices: Sequence[int]) -> Block:
-    """Some columns of a block, with the entries that have something in them."""
+    """Some columns of a block; the mean rank stands with the first."""
     rows = [replace(row, cells=tuple(row.cells[i] for i in indices)) for row in block.rows]
-    return Block(tuple(block.columns[i] for i in indices), tuple(rows))
+    return Block(tuple(block.columns[i] for i in indices), tuple(rows), block.shows_mean_rank and 0 in indices)
 
 
 def _width(block: Block, stacked: bool) -> int:
     widths = [max(len("entry"), *(len(row.entry) for row in block.rows))]
     for index, column in enumerate(block.columns):
         cells = [_lines(row.cells[index], stacked) for row in block.rows]
-        widths.append(max(len(line) for line in [*_header(column.task, column.measure, column.n), *sum(cells, [])]))
+        lines = [*_header(column.task, column.measure, column.n), *(line for cell in cells for line in cell)]
+        widths.append(max(map(len, lines)))
     if block.shows_mean_rank:
-        widths.append(len("mean rank"))
+        widths.append(max(len("mean rank"), *(len(row.mean_rank_text(with_count=not block.is_even)) for row in block.rows)))
     return sum(widths) + _GAP * len(widths)
 
 
@@ -74,18 +76,16 @@ def _table(block: Block, stacked: bool) -> Table:
         table.add_column(Text("mean rank", style="bold"), no_wrap=True)
     for row in block.rows:
         cells = [_cell_text(cell, stacked) for cell in row.cells]
-        table.add_row(Text(row.entry), *cells, *([_mean_rank(row, block.is_even)] if block.shows_mean_rank else []))
+        means = [row.mean_rank_text(with_count=not block.is_even)] if block.shows_mean_rank else []
+        table.add_row(Text(row.entry), *cells, *means)
     return table
 
 
-def _cell_text(cell: Cell, stacked: bool) -> object:
+def _cell_text(cell: Cell, stacked: bool) -> Text:
     from rich.text import Text
 
-    value = (cell.value, "bold" if cell.rank == 1 else "")
-    rank = "" if cell.rank is None else f" ({cell.rank})"
-    interval = (f"{chr(10) if stacked else ' '}{cell.interval}" if cell.interval else "", "dim")
-    return Text.assemble(value, rank, interval) if stacked else Text.assemble(value, interval, rank)
+    text = Text("\n".join(_lines(cell, stacked)))
+    text.highlight_words([cell.interval] if cell.interval else [], "dim")
+    text.stylize("bold" if cell.rank == 1 else "", 0, len(cell.value))
+    return text
 
-
-def _mean_rank(row: Row, is_even: bool) -> str:
-    return row.mean_rank_text if is_even or row.mean_rank is None else f"{row.mean_rank_text} over {row.n_ranked}"

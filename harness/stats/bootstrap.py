@@ -18,7 +18,9 @@ Finish: TypeAlias = Callable[[FloatArray], FloatArray]
 """``totals float64[..., d] -> values float64[...]``: the shortcut of additive statistics."""
 
 BLOCK_BYTES = 64 * 2**20
-"""Size of one block of weights; the draws behind it take as much again for a moment."""
+"""Size of one block of weights."""
+
+_DRAWN_BYTES = 2**20
 
 
 def resample_weights(
@@ -37,11 +39,7 @@ def resample_weights(
         raise UsageError(f"resample_weights: needs at least one unit and one replicate, got {n_units} and {n_replicates}")
     rows = max(1, BLOCK_BYTES // (8 * max(n_units, width or 0)))
     for start in range(0, n_replicates, rows):
-        b = min(rows, n_replicates - start)
-        drawn = rng.integers(0, n_units, size=(b, n_units))
-        drawn += np.arange(0, b * n_units, n_units)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=b * n_units)
-        yield counts.reshape(b, n_units).astype(np.float64)
+        yield _drawn_counts(n_units, min(rows, n_replicates - start), rng)
 
 
 def replicates(
@@ -82,6 +80,18 @@ def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float,
         return float("nan"), float("nan")
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _drawn_counts(n_units: int, n_replicates: int, rng: np.random.Generator) -> FloatArray:
+    """Drawn and counted a few rows at a time: counting 1 MB is more than twice as fast as counting 64 MB."""
+    block = np.empty((n_replicates, n_units))
+    rows = max(1, _DRAWN_BYTES // (8 * n_units))
+    for start in range(0, n_replicates, rows):
+        b = min(rows, n_replicates - start)
+        drawn = rng.integers(0, n_units, size=(b, n_units))
+        drawn += np.arange(0, b * n_units, n_units)[:, None]
+        block[start : start + b] = np.bincount(drawn.ravel(), minlength=b * n_units).reshape(b, n_units)
+    return block
 
 
 def _group_sums(stats: FloatArray, groups: IntArray | None, weights: FloatArray | None, n_units: int) -> FloatArray:

@@ -1,0 +1,64 @@
+"""Batches under a token budget, and what happens when memory runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.models.devices import halving, pack
+from harness.models.scoring import rolling_windows
+
+pytest.importorskip("torch")
+
+
+def test_halving_answers_every_row_in_order_and_gives_up_only_on_single_ones() -> None:
+    sizes: list[int] = []
+
+    def answer(rows: Sequence[int]) -> list[int]:
+        sizes.append(len(rows))
+        if len(rows) > 3 or 13 in rows:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes")
+        return [row * row for row in rows]
+
+    assert halving([1, 2, 3, 4, 5, 13, 7, 8, 9], answer) == [1, 4, 9, 16, 25, None, 49, 64, 81]
+    assert sizes[0] == 9
+
+
+def test_other_failures_are_not_taken_for_want_of_memory() -> None:
+    def answer(rows: Sequence[int]) -> list[int]:
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="multiplied"):
+        halving([1, 2], answer)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 5))), st.integers(1, 200))
+def test_packed_batches_hold_everything_once_within_the_budget(items: list[tuple[int, int]], budget: int) -> None:
+    batches = pack([width for width, _ in items], [rows for _, rows in items], budget)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(items)))
+    flat = [items[index][0] for batch in batches for index in batch]
+    assert flat == sorted(flat, reverse=True)
+    for batch, following in zip(batches, [*batches[1:], None]):
+        widest, rows = max(items[i][0] for i in batch), sum(items[i][1] for i in batch)
+        assert len(batch) == 1 or widest * rows <= budget
+        if following is not None:
+            assert widest * (rows + items[following[0]][1]) > budget
+
+
+@given(st.integers(0, 60), st.integers(1, 20))
+def test_windows_score_every_token_once_after_its_own_past(n: int, max_length: int) -> None:
+    tokens = list(range(100, 100 + n))
+    windows = rolling_windows(tokens, 1, max_length)
+    assert [token for _, scored in windows for token in scored] == tokens
+    text = [1, *tokens]
+    for number, (context, scored) in enumerate(windows):
+        start = text.index(scored[0])
+        assert list(context) == text[start - len(context) : start]
+        assert len(context) >= 1
+        assert len(context) + len(scored) - 1 <= max_length
+        # Only the last window may look further back than one token, and then as far as it can.
+        is_last = number == len(windows) - 1
+        assert len(context) == (1 if number == 0 or not is_last else max_length + 1 - len(scored))

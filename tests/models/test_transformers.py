@@ -1,0 +1,453 @@
+"""The transformers backend on SmolLM2-135M-Instruct, against plain twins: one unpadded pass a sequence, transformers' generate."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import pytest
+
+from harness.errors import BackendError, MissingDependency
+from harness.models.generation import row_seed
+from harness.models.prompts import Prompts
+from harness.models.transformers import Transformers
+from harness.protocols import Resources
+from harness.types import (
+    Call,
+    Decoding,
+    Generate,
+    Key,
+    Likelihoods,
+    LogLikelihood,
+    Message,
+    Output,
+    Perplexity,
+    Prompt,
+    Text,
+)
+from tests.models.real import SMOLLM2
+
+SUBJECTS = ("the sea", "a small engine", "bread", "the moon", "an old library", "rain", "chess", "the heart")
+TEXT = ("The lighthouse keeper climbed 112 steps every evening.\n\n He lit the lamp, wrote the hour in a book, "
+        "and watched the ships go by until 4 in the morning.")
+
+
+def chat(user: str, system: str | None = None) -> tuple[Message, ...]:
+    return (*([Message("system", system)] if system else []), Message("user", user))
+
+
+def answered(model: Transformers, calls: Sequence[Call]) -> dict[str, Output]:
+    """Outputs of one batch by sample id; none of them may be an error."""
+    outputs = {out.key.sample_id: out for out in model.run(calls)}
+    assert [out.error for out in outputs.values() if out.error] == []
+    assert outputs.keys() == {call.key.sample_id for call in calls}
+    return outputs
+
+
+def one(model: Transformers, request: Any, seed: int = 0) -> Output:
+    return answered(model, [Call(Key("x"), request, seed)])["x"]
+
+
+def likelihoods(output: Output) -> Likelihoods:
+    assert isinstance(output.answer, Likelihoods)
+    return output.answer
+
+
+def text(output: Output) -> str:
+    assert isinstance(output.answer, Text)
+    return output.answer.text
+
+
+def twin_logprobs(model: Transformers, context: list[int], continuation: list[int]) -> list[float]:
+    """The slow, obvious way: one sequence, no padding, log-softmax of every position in float64."""
+    import torch
+
+    loaded = model._require()
+    with torch.inference_mode():
+        logits = loaded.model(torch.tensor([context + continuation])).logits[0].double()
+    logprobs = logits.log_softmax(-1)
+    return [float(logprobs[len(context) + i - 1, token]) for i, token in enumerate(continuation)]
+
+
+# ── what the conversion of the GGUF must keep ──
+
+
+def test_the_converted_tokenizer_is_the_one_of_smollm2_instruct(language_model: Transformers) -> None:
+    # https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct: tokenizer_config.json and generation_config.json.
+    loaded = language_model._require()
+    tokenizer = loaded.prompts.tokenizer
+    assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token) == (
+        "<|im_start|>", "<|im_end|>", "<|im_end|>", "<|endoftext|>")
+    assert (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id, len(tokenizer)) == (1, 2, 0, 49152)
+    assert loaded.ends == {2}
+    assert loaded.max_length == 8192
+    assert loaded.prompts.adds_bos is False
+    assert loaded.prompts.render(chat("Hi")) == (
+        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n")
+
+
+@pytest.mark.parametrize(("written", "tokens"), [
+    ("a\n\n1", ["a", "ĊĊ", "1"]),
+    ("b  23", ["b", "ĠĠ", "2", "3"]),
+    ("in 1999, yes", ["in", "Ġ", "1", "9", "9", "9", ",", "Ġyes"]),
+])
+def test_digits_stand_apart_from_the_white_space_before_them(language_model: Transformers, written: str, tokens: list[str]) -> None:
+    prompts = language_model._require().prompts
+    assert prompts.tokenizer.convert_ids_to_tokens(prompts.encode(written)) == tokens
+
+
+def test_the_converted_weights_are_the_dequantised_ones(language_model: Transformers) -> None:
+    gguf = pytest.importorskip("gguf")
+    from harness.models.sources import resolve
+
+    reader = gguf.GGUFReader(resolve(SMOLLM2, Path(platformdirs.user_cache_dir("harness-eval")), print).path)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    weights = dict(language_model._require().model.named_parameters())
+    for stored, name in [("blk.7.ffn_down.weight", "model.layers.7.mlp.down_proj.weight"),
+                         ("token_embd.weight", "model.embed_tokens.weight"), ("output_norm.weight", "model.norm.weight")]:
+        wanted = gguf.dequantize(tensors[stored].data, tensors[stored].tensor_type)
+        assert (weights[name].detach().numpy() == wanted).all()
+
+
+# ── log-likelihoods ──
+
+
+@pytest.mark.parametrize(("prefix", "cut", "continuations"), [
+    ("The capital of France is", ("The capital of France is", ""), (" Paris", " London", " a city on the Seine")),
+    # Blanks at the end of a prefix belong to the continuation, as lm-eval has it.
+    ("The capital of France is  ", ("The capital of France is", "  "), ("Paris", "the")),
+    ("Count: 1 2 3\n", ("Count: 1 2 3", "\n"), ("4", " 5")),
+])
+def test_log_likelihoods_equal_an_unpadded_pass(
+    language_model: Transformers, prefix: str, cut: tuple[str, str], continuations: tuple[str, ...]
+) -> None:
+    scored = likelihoods(one(language_model, LogLikelihood(prefix, continuations)))
+    encode = language_model._require().prompts.bare
+    for index, continuation in enumerate(continuations):
+        context = encode(cut[0])
+        ids = encode(cut[0] + cut[1] + continuation)[len(context) :]
+        assert scored.logprobs[index] == pytest.approx(sum(twin_logprobs(language_model, context, ids)), abs=1e-4)
+        assert scored.n_tokens[index] == len(ids)
+
+
+def test_an_empty_prefix_is_the_one_token_bos(language_model: Transformers) -> None:
+    scored = likelihoods(one(language_model, LogLikelihood("", ("Paris is",))))
+    ids = language_model._require().prompts.bare("Paris is")
+    assert scored.logprobs[0] == pytest.approx(sum(twin_logprobs(language_model, [1], ids)), abs=1e-4)
+    assert scored.n_tokens == (len(ids),)
+
+
+def test_a_conversation_is_a_prefix_through_the_template(language_model: Transformers) -> None:
+    prompts = language_model._require().prompts
+    rendered = prompts.render(chat("Is water wet? Answer yes or no."))
+    as_chat = likelihoods(one(language_model, LogLikelihood(chat("Is water wet? Answer yes or no."), ("Yes", "No"))))
+    as_text = likelihoods(one(language_model, LogLikelihood(rendered, ("Yes", "No"))))
+    untemplated = likelihoods(one(language_model, LogLikelihood("Is water wet? Answer yes or no.", ("Yes", "No"))))
+    assert as_chat == as_text
+    assert abs(as_chat.logprobs[0] - untemplated.logprobs[0]) > 0.5
+
+
+def test_is_greedy_says_whether_greedy_decoding_would_write_it(language_model: Transformers) -> None:
+    prompt = "The three primary colors are"
+    written = text(one(language_model, Generate(prompt, Decoding(max_tokens=6))))
+    scored = likelihoods(one(language_model, LogLikelihood(prompt, (written, written[:-1] + "q"))))
+    assert scored.is_greedy == (True, False)
+
+
+def test_a_prefix_too_long_loses_its_beginning_and_says_so(language_model: Transformers) -> None:
+    small = dataclasses.replace(language_model)
+    small._loaded = dataclasses.replace(language_model._require(), max_length=12)
+    encode = language_model._require().prompts.bare
+    long, continuation = " ".join(SUBJECTS * 3), " tea"
+    ids = encode(long + continuation)
+    output = one(small, LogLikelihood(long, (continuation,)))
+    assert output.truncated
+    # Twelve tokens are read, the thirteenth is the last that they predict.
+    assert likelihoods(output).logprobs[0] == pytest.approx(sum(twin_logprobs(language_model, ids[-13:-1], ids[-1:])), abs=1e-4)
+    assert not one(small, LogLikelihood("Short", (continuation,))).truncated
+    (failed,) = small.run([Call(Key("x"), LogLikelihood("Short", (long,)))])
+    assert failed.answer is None
+    assert "12" in str(failed.error)
+
+
+# ── nothing depends on the batch ──
+
+
+def test_log_likelihoods_do_not_depend_on_the_batch(language_model: Transformers) -> None:
+    calls = [Call(Key(str(i)), LogLikelihood(f"{'So it was. ' * (i % 5)}Question {i}: what is {SUBJECTS[i % 8]}?\nAnswer:",
+                                             (" yes", f" it is {SUBJECTS[-i % 8]}", " no, never 12")))
+             for i in range(32)]
+    together = answered(language_model, calls)
+    for call in calls:
+        alone = likelihoods(one(language_model, call.request))
+        beside = likelihoods(together[call.key.sample_id])
+        assert beside.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+        assert (beside.n_tokens, beside.is_greedy) == (alone.n_tokens, alone.is_greedy)
+
+
+def prompts_of_many_lengths() -> list[Prompt]:
+    plain = [f"{'Once again. ' * (i % 4)}A short text about {subject}:" for i, subject in enumerate(SUBJECTS)]
+    return [*plain, *(chat(f"Say something about {subject}.", "You are brief." if i % 2 else None)
+                      for i, subject in enumerate(SUBJECTS))]
+
+
+def test_greedy_text_does_not_depend_on_the_batch_and_equals_generate(language_model: Transformers) -> None:
+    import torch
+
+    loaded = language_model._require()
+    calls = [Call(Key(str(i)), Generate(prompt, Decoding(max_tokens=10 + i % 3))) for i, prompt in enumerate(prompts_of_many_lengths())]
+    together = answered(language_model, calls)
+    for call in calls:
+        assert isinstance(call.request, Generate)
+        ids = torch.tensor([loaded.prompts.encode(loaded.prompts.render(call.request.prompt))])
+        wanted = loaded.model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
+                                       max_new_tokens=call.request.decoding.max_tokens)[0, ids.shape[1] :]
+        output = together[call.key.sample_id]
+        assert text(output) == loaded.prompts.tokenizer.decode(wanted, skip_special_tokens=True)
+        assert output.usage is not None
+        assert (output.usage.input_tokens, output.usage.output_tokens) == (ids.shape[1], len(wanted))
+        assert output.finish_reason == ("stop" if wanted[-1] == 2 else "length")
+
+
+def test_sampled_text_belongs_to_the_call_and_not_to_the_batch(language_model: Transformers) -> None:
+    decoding = Decoding(max_tokens=8, temperature=1.0, top_p=0.95)
+    calls = [Call(Key(f"{i}"), Generate(f"A short text about {subject}:", decoding), seed=7)
+             for i, subject in enumerate(SUBJECTS[:4])]
+    together = answered(language_model, calls)
+    alone = {call.key.sample_id: answered(language_model, [call])[call.key.sample_id] for call in reversed(calls)}
+    assert {name: text(out) for name, out in together.items()} == {name: text(out) for name, out in alone.items()}
+    same_prompt = [Call(Key("a", repeat), Generate("Once upon a time", decoding), seed) for repeat in range(2) for seed in range(2)]
+    assert len({text(out) for out in language_model.run(same_prompt)}) == 4
+
+
+def test_row_seeds_differ_by_every_part_of_the_key() -> None:
+    request = Generate("x")
+    calls = [Call(Key("a"), request), Call(Key("a"), request, 1), Call(Key("a", 1), request), Call(Key("a", 0, "oracle"), request),
+             Call(Key("a", 0, "", 1), request), Call(Key("b"), request)]
+    assert len({row_seed(call) for call in calls}) == len(calls)
+    assert row_seed(calls[0]) == row_seed(Call(Key("a"), Generate("another prompt")))
+
+
+# ── sampling ──
+
+
+def shares(decoding: Decoding, probabilities: Sequence[float], n: int = 2000) -> list[float]:
+    """How often each token is drawn when the random number runs evenly through [0, 1)."""
+    torch = pytest.importorskip("torch")
+    from harness.models.generation import _sample
+
+    logits = torch.tensor([math.log(p) for p in probabilities]) + 3.0
+    drawn = [_sample(logits, decoding, (i + 0.5) / n) for i in range(n)]
+    return [drawn.count(token) / n for token in range(len(probabilities))]
+
+
+@pytest.mark.parametrize(("options", "wanted"), [
+    ({"temperature": 1.0}, [0.1, 0.4, 0.2, 0.3]),
+    ({"temperature": 0.5}, [1 / 30, 16 / 30, 4 / 30, 9 / 30]),
+    ({"temperature": 1.0, "top_k": 2}, [0, 4 / 7, 0, 3 / 7]),
+    ({"temperature": 1.0, "top_k": 9}, [0.1, 0.4, 0.2, 0.3]),
+    # 0.4 + 0.3 does not reach 0.75, so the third is in.
+    ({"temperature": 1.0, "top_p": 0.75}, [0, 4 / 9, 2 / 9, 3 / 9]),
+    ({"temperature": 1.0, "top_p": 0.65}, [0, 4 / 7, 0, 3 / 7]),
+    ({"temperature": 1.0, "top_p": 0.01}, [0, 1, 0, 0]),
+    ({"temperature": 1.0, "top_k": 3, "top_p": 0.5}, [0, 4 / 7, 0, 3 / 7]),
+])
+def test_sampling_gives_each_token_its_probability(options: dict[str, Any], wanted: list[float]) -> None:
+    assert shares(Decoding(**options), [0.1, 0.4, 0.2, 0.3]) == pytest.approx(wanted, abs=2e-3)
+
+
+# ── the end of a text ──
+
+
+def test_stop_strings_are_cut_exactly_and_the_earliest_wins(language_model: Transformers) -> None:
+    prompt = "Water boils at 100 degrees and freezes at"
+    whole = text(one(language_model, Generate(prompt, Decoding(max_tokens=24))))
+    stop, later = whole[5:8], whole[12:14]
+    output = one(language_model, Generate(prompt, Decoding(max_tokens=24, stop=(later, stop, "never written"))))
+    assert text(output) == whole[: min(whole.find(stop), whole.find(later))]
+    assert output.finish_reason == "stop"
+    assert output.usage is not None
+    assert output.usage.output_tokens < 24
+
+
+def test_length_and_end_token_are_told_apart(language_model: Transformers) -> None:
+    short = one(language_model, Generate(chat("What is the capital of Italy?"), Decoding(max_tokens=4)))
+    assert (short.finish_reason, short.usage and short.usage.output_tokens) == ("length", 4)
+    whole = one(language_model, Generate(chat("What is the capital of Italy?"), Decoding(max_tokens=40)))
+    assert whole.finish_reason == "stop"
+    assert "<|im_end|>" not in text(whole)
+    assert text(whole).startswith(text(short))
+
+
+def test_a_prompt_too_long_leaves_room_for_what_is_written(language_model: Transformers) -> None:
+    small = dataclasses.replace(language_model)
+    small._loaded = dataclasses.replace(language_model._require(), max_length=20)
+    long = " ".join(SUBJECTS * 3)
+    output = one(small, Generate(long, Decoding(max_tokens=5)))
+    assert output.truncated
+    assert output.usage is not None
+    assert output.usage.input_tokens == 15
+    prompts = language_model._require().prompts
+    kept = prompts.tokenizer.decode(prompts.encode(long)[-15:])
+    assert text(output) == text(one(language_model, Generate(kept, Decoding(max_tokens=5))))
+
+
+# ── perplexity ──
+
+
+def test_the_perplexity_of_a_text_is_read_after_bos(language_model: Transformers) -> None:
+    scored = likelihoods(one(language_model, Perplexity(TEXT)))
+    ids = language_model._require().prompts.bare(TEXT)
+    assert scored.logprobs == pytest.approx((sum(twin_logprobs(language_model, [1], ids)),), abs=1e-3)
+    assert scored.n_tokens == (len(ids),)
+    assert (scored.n_words, scored.n_bytes) == (len(TEXT.split()), len(TEXT.encode()))
+
+
+def test_a_long_text_is_scored_in_rolling_windows(language_model: Transformers) -> None:
+    small = dataclasses.replace(language_model)
+    small._loaded = dataclasses.replace(language_model._require(), max_length=16)
+    ids = language_model._require().prompts.bare(TEXT)
+    assert 32 < len(ids) < 48
+    # Two full windows, each after one token, and the rest after as much as fits: what lm-eval's windows say.
+    rest = len(ids) - 32
+    wanted = (sum(twin_logprobs(language_model, [1], ids[:16])) + sum(twin_logprobs(language_model, ids[15:16], ids[16:32]))
+              + sum(twin_logprobs(language_model, ids[-17 : 32], ids[32:])))
+    assert len(ids[-17:32]) + rest == 17
+    assert likelihoods(one(small, Perplexity(TEXT))).logprobs == pytest.approx((wanted,), abs=1e-3)
+
+
+# ── batches, errors, options ──
+
+
+def test_batches_keep_the_budget_and_do_not_depend_on_the_order_of_calls(language_model: Transformers) -> None:
+    tight = dataclasses.replace(language_model)
+    tight._loaded = loaded = dataclasses.replace(language_model._require(), batch_tokens=120)
+    rng = random.Random(0)
+    calls = [Call(Key(str(i)), Generate("word " * rng.randint(1, 60), Decoding(max_tokens=10))) for i in range(20)]
+    calls += [Call(Key(f"ll{i}"), LogLikelihood("word " * rng.randint(1, 60), (" a", " b")[: 1 + i % 2])) for i in range(20)]
+    calls += [Call(Key(f"p{i}"), Perplexity("word " * rng.randint(1, 60))) for i in range(5)]
+    batches = tight.batches(calls)
+    assert sorted(call.key.sample_id for batch in batches for call in batch) == sorted(call.key.sample_id for call in calls)
+    for batch in batches:
+        assert len({type(call.request) for call in batch}) == 1
+        widths, rows = zip(*(loaded.size(call) for call in batch))
+        assert len(batch) == 1 or max(widths) * sum(rows) <= 120
+    # Full, too: no two neighbours of a kind could have been one.
+    assert len(batches) < len(calls) / 1.5
+    rng.shuffle(calls)
+    assert tight.batches(calls) == batches
+
+
+def test_one_bad_call_does_not_spoil_its_batch(language_model: Transformers) -> None:
+    good = Call(Key("good"), Generate("One, two,", Decoding(max_tokens=3)))
+    outputs = {out.key.sample_id: out for batch in language_model.batches([
+        good, Call(Key("long"), Generate("One", Decoding(max_tokens=8192))),
+        Call(Key("fine"), LogLikelihood("One", (" two",))), Call(Key("empty"), LogLikelihood("One", (" two", ""))),
+    ]) for out in language_model.run(batch)}
+    assert {name for name, out in outputs.items() if out.error} == {"long", "empty"}
+    assert all(out.answer is None and out.finish_reason == "error" for out in outputs.values() if out.error)
+    assert text(outputs["good"]) == text(one(language_model, good.request))
+
+
+def test_a_template_that_refuses_makes_an_error_of_that_call(language_model: Transformers) -> None:
+    loaded = language_model._require()
+    tokenizer = copy.deepcopy(loaded.prompts.tokenizer)
+    tokenizer.chat_template = ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn, please') }}{% endif %}"
+                               "{{ messages[0]['content'] }}\n")
+    strict = dataclasses.replace(language_model)
+    strict._loaded = dataclasses.replace(loaded, prompts=Prompts(tokenizer, "auto"))
+    outputs = list(strict.run([Call(Key("a"), Generate(chat("Hi", "Be kind."), Decoding(max_tokens=2)))]))
+    assert [str(out.error).endswith("no system turn, please") for out in outputs] == [True]
+
+
+def test_the_chat_template_option(language_model: Transformers) -> None:
+    bare = copy.deepcopy(language_model._require().prompts.tokenizer)
+    bare.chat_template = None
+    with pytest.raises(BackendError, match="no chat template"):
+        Prompts(bare, True)
+    conversation = chat("Hi", "Be kind.")
+    assert Prompts(bare, "auto").render(conversation) == "Be kind.\n\nHi"
+    templated = language_model._require().prompts.tokenizer
+    assert Prompts(templated, False).render(conversation) == "Be kind.\n\nHi"
+    begun = (*conversation, Message("assistant", "Hello"))
+    assert Prompts(templated, True).render(begun).endswith("<|im_start|>assistant\nHello")
+    assert Prompts(templated, False).signature() != Prompts(templated, True).signature()
+
+
+def test_bos_is_added_where_the_tokenizer_does_and_never_twice(language_model: Transformers) -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = copy.deepcopy(language_model._require().prompts.tokenizer)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|im_start|> $A <|im_end|>", pair="$A $B", special_tokens=[("<|im_start|>", 1), ("<|im_end|>", 2)])
+    prompts = Prompts(tokenizer, "auto")
+    bare = prompts.bare("Hi there")
+    assert prompts.adds_bos
+    assert prompts.encode("Hi there") == [1, *bare]
+    assert prompts.encode(prompts.render(chat("Hi")))[:2] == [1, *prompts.bare("system")]
+    assert prompts.pairs("Hi", (" there",)) == [([1, *bare[:1]], bare[1:])]
+    assert prompts.pairs("", ("Hi there",)) == [([1], bare)]
+
+
+def test_the_signature_holds_what_moves_answers_and_nothing_else(language_model: Transformers) -> None:
+    signature = language_model.signature()
+    assert {"source", "dtype", "max_length", "chat_template", "tokenizer", "bos"} <= signature.keys()
+    assert not {"device", "threads", "batch_tokens"} & signature.keys()
+    assert str(signature["source"]).endswith(SMOLLM2.rpartition("=")[2])
+    assert (signature["dtype"], signature["bos"], signature["max_length"]) == ("float32", "not added", 8192)
+
+
+def test_opening_is_quiet_says_the_threads_and_leaves_torch_as_it_was(
+    language_model: Transformers, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+    from transformers.utils import logging
+
+    before, verbosity, bars = torch.get_num_threads(), logging.get_verbosity(), logging.is_progress_bar_enabled()
+    said: list[str] = []
+    torch.set_num_threads(2)
+    second = Transformers(source=SMOLLM2, device="cpu")
+    second.open(Resources(Path(platformdirs.user_cache_dir("harness-eval")), say=said.append))
+    chosen = torch.get_num_threads()
+    second.close()
+    second.close()
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == (verbosity, bars)
+    assert torch.get_num_threads() == 2
+    torch.set_num_threads(before)
+    assert chosen in (1, 2)
+    assert [message.startswith(f"torch uses {chosen} of 2 threads") for message in said] == [True]
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(BackendError, match=r"open\(\)"):
+        second.signature()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"device": "cuda:77x"}, "device"), ({"device": "tpu"}, "device must be auto or one"), ({"threads": 0}, "threads must be at least 1"),
+    ({"batch_tokens": 0}, "batch_tokens must be at least 1"), ({"max_length": -1}, "max_length must be at least 1"),
+    ({"chat_template": "yes"}, "chat_template must be true, false or auto"),
+])
+def test_bad_options_are_refused(language_model: Transformers, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BackendError, match=message):
+        Transformers(SMOLLM2, **{"device": "cpu", **options}).open(Resources(Path(platformdirs.user_cache_dir("harness-eval"))))
+
+
+def test_files_that_are_no_language_model_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(BackendError, match="no causal language model"):
+        Transformers(f"path:{tmp_path}").open(Resources(tmp_path / "cache"))
+
+
+def test_without_transformers_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingDependency, match=r"torch and transformers: pip install 'harness-eval\[models\]'"):
+        Transformers(f"path:{tmp_path}").open(Resources(tmp_path / "cache"))
