@@ -184,8 +184,9 @@ class Builder:
             return None
         model = model_of(cls)
         paths = {id(node): self._path(node, key) for node, key in _paths(model, tree, "")}
-        checked = check(model, tree, plain(tree, paths), self.problems, also=also)
-        if checked is None or None in paths.values():
+        there = {node: path for node, path in paths.items() if path is not None}
+        checked = check(model, tree, plain(tree, there), self.problems, also=also)
+        if checked is None or len(there) < len(paths):
             return None
         try:
             return build(cls, checked)

@@ -24,14 +24,15 @@ def check(model: type[BaseModel], tree: Node, values: Any, problems: Problems, *
     """The validated document; None, and a problem for every fault, if it is not valid.
 
     ``values`` is ``tree`` as plain data. ``also`` are names that an unknown key of the top level may have meant besides the
-    model's own.
+    model's own. A value that has a problem already (it names a file that is not there) is not told to be of another type.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = [_fault(fault, model, tree, tuple(also)) for fault in error.errors(include_url=False, include_input=False)]
+        told = error.errors(include_url=False, include_input=False)
+        faults = [_fault(fault, model, tree, tuple(also)) for fault in told]
     for fault in faults:
-        if not any(fault.is_covered_by(other) for other in faults):
+        if not any(fault.is_covered_by(other) for other in faults) and not (fault.is_of_type and problems.has(fault.place)):
             problems.add(fault.place, fault.message)
     return None
 
@@ -79,11 +80,13 @@ class _Fault:
     path: tuple[str | int, ...]
     place: Place
     message: str
-    of_union: bool
+    is_general: bool = False
+    is_of_type: bool = False
 
     def is_covered_by(self, other: _Fault) -> bool:
-        """No branch of a union fits, but ``other`` says what is wrong inside the branch that was meant."""
-        return self.of_union and not other.of_union and other.path[: len(self.path)] == self.path
+        """A list is too short, or no member of a union fits; but ``other`` says what is wrong inside, which is the cause."""
+        is_within = other.path[: len(self.path)] == self.path
+        return self.is_general and is_within and (len(other.path) > len(self.path) or not other.is_general)
 
 
 def _fault(fault: Any, model: type[BaseModel], tree: Node, also: tuple[str, ...]) -> _Fault:
@@ -91,14 +94,14 @@ def _fault(fault: Any, model: type[BaseModel], tree: Node, also: tuple[str, ...]
     end = loc[-1] if kind in ("missing", "extra_forbidden") else None
     at = _follow(model, tree, loc[:-1] if end is not None else loc)
     if kind == "missing":
-        return _Fault((*at.path, str(end)), at.node.place, f"missing required key {end!r}", False)
+        return _Fault((*at.path, str(end)), at.node.place, f"missing required key {end!r}")
     if kind == "extra_forbidden":
         known = [*keys_in(at.hint), *(also if not at.path else ())]
         place = at.node.entries[str(end)].key or at.node.place
-        return _Fault((*at.path, str(end)), place, f"unknown key {end!r}{did_you_mean(str(end), known)}", False)
+        return _Fault((*at.path, str(end)), place, f"unknown key {end!r}{did_you_mean(str(end), known)}")
     if kind == "refused":
-        return _Fault(at.path, meant(at.node, fault["msg"]), fault["msg"], False)
-    return _Fault(at.path, at.node.place, f"expected {at.words}, got {got(at.node)}", at.of_union)
+        return _Fault(at.path, meant(at.node, fault["msg"]), fault["msg"])
+    return _Fault(at.path, at.node.place, f"expected {at.words}, got {got(at.node)}", at.of_union or kind == "too_short", True)
 
 
 def meant(node: Node, message: str) -> Place:

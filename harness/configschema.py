@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import keyword
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -168,7 +167,7 @@ REFUSALS = (HarnessError, ValueError, TypeError)
 
 @cache
 def keys_of(cls: type) -> Mapping[str, Key]:
-    """The keys of a plug-in dataclass: its init fields that do not start with ``_``; ``from_`` is the key ``from``.
+    """The keys of a plug-in dataclass: its init fields that do not start with ``_``; ``from_`` is ``from``.
 
     Raises UsageError for a class that is no dataclass or whose annotations cannot be read.
     """
@@ -182,7 +181,7 @@ def keys_of(cls: type) -> Mapping[str, Key]:
     keys = {}
     for f in dataclasses.fields(cls):
         if f.init and not f.name.startswith("_"):
-            key = f.name[:-1] if keyword.iskeyword(f.name.removesuffix("_")) else f.name
+            key = f.name.removesuffix("_")
             required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
             default = f.default_factory() if f.default_factory is not dataclasses.MISSING else f.default
             keys[key] = Key(key, f.name, hints[f.name], required, default)

@@ -59,10 +59,16 @@ class Problems:
     """Collects faults, so that all of them are told at once."""
 
     found: set[tuple[str, int, int, str, str]] = field(default_factory=set)
+    places: set[Place] = field(default_factory=set)
 
     def add(self, place: Place, message: str) -> None:
         name = place.source if isinstance(place.source, str) else shown(place.source)
         self.found.add((name, place.line, place.column, message, f"{place}: {message}"))
+        self.places.add(place)
+
+    def has(self, place: Place) -> bool:
+        """Whether there is a problem at exactly this place."""
+        return place in self.places
 
     def raise_any(self) -> None:
         """Raise ConfigError with every problem, sorted by file and position, if there is one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import subprocess
 import sys
 from types import MappingProxyType
@@ -78,7 +79,7 @@ def test_rows_may_be_any_mapping():
 
 PIECES = st.lists(
     st.sampled_from(
-        ["{{ id }}", "{{article}}", "{{ doc.gold }}", "{{ answers }}", "{{ id+1 }}", *("{", "}", "}}", "%s", "\n", "\r\n", " ", "é")]
+        ["{{ id }}", "{{article}}", "{{ doc.gold }}", "{{ answers }}", "{{ id+1 }}", *("{", "}", "}}", "%s", "\n", "\r\n", "é")]
     ),
     min_size=1,
     max_size=6,
@@ -104,7 +105,7 @@ def test_plain_templates_do_not_import_jinja():
         "assert c('{{ a.b }}')({'a': {'b': 1}}) == 1; assert c('x {{ a }} y')({'a': 1}) == 'x 1 y'; c('plain');"
         "assert 'jinja2' not in sys.modules; c('{{ a + 1 }}'); assert 'jinja2' in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,8 @@ class SampleMapping:
             for key, render, convert in self._steps:
                 values[key] = convert(render(seen))
             if "qrels" in row and "qrels" not in self.fields:
-                key, values["qrels"] = "qrels", _qrels(row["qrels"])
+                key = "qrels"
+                values[key] = _qrels(row[key])
         except MissingField as error:
             shown = MissingField(error.field, row) if "row_number" in error.available else error
             raise DataError(f"sample.{key}: {shown}") from error

@@ -32,7 +32,7 @@ def read_run(source: Source) -> dict[str, Ranking]:
     """
     with open_binary(source) as stream:
         data = stream.read()
-    if not data.strip():
+    if not data or data.isspace():
         raise DataError(f"{name_of(source)}: no rankings in it")
     columns = _columns(data)
     if columns is None or np.isnan(columns.scores).any():
@@ -58,15 +58,14 @@ def _columns(data: bytes) -> _Columns | None:
     import pyarrow
     import pyarrow.csv
 
-    types = {"query": pyarrow.dictionary(pyarrow.int32(), pyarrow.string()), "document": pyarrow.string()}
+    text, number = pyarrow.string(), pyarrow.float64()
+    types = {"query": pyarrow.dictionary(pyarrow.int32(), text), "document": text, "score": number}
     try:
         table = pyarrow.csv.read_csv(
             pyarrow.BufferReader(_single_spaced(data)),
             read_options=pyarrow.csv.ReadOptions(column_names=_RUN_COLUMNS, block_size=_BLOCK),
             parse_options=pyarrow.csv.ParseOptions(delimiter=" ", quote_char=False),
-            convert_options=pyarrow.csv.ConvertOptions(
-                include_columns=["query", "document", "score"], null_values=[], column_types={**types, "score": pyarrow.float64()}
-            ),
+            convert_options=pyarrow.csv.ConvertOptions(include_columns=list(types), null_values=[], column_types=types),
         )
     except pyarrow.ArrowInvalid:
         return None
@@ -89,7 +88,8 @@ def _single_spaced(data: bytes) -> bytes:
 def _rankings(columns: _Columns) -> dict[str, Ranking]:
     """One ranking a query, in order."""
     codes, scores, documents = columns.codes, columns.scores, columns.documents
-    singles = scores.astype(np.float32)
+    with np.errstate(over="ignore"):
+        singles = scores.astype(np.float32)
     rises = (codes[1:] < codes[:-1]) | ((codes[1:] == codes[:-1]) & (singles[1:] > singles[:-1]))
     if rises.any():
         order = np.lexsort((-singles, codes))

@@ -91,7 +91,7 @@ class Bleu(ReferenceMetric):
         precisions = self._precisions(matches, counts, usable)
         mean = _geometric_mean(precisions, usable if self.effective_order else np.ones_like(usable))
         score = _brevity_penalty(totals[..., -3], totals[..., -2]) * mean
-        score = np.where(totals[..., :order].any(axis=-1), score, 0.0)
+        score = np.where(totals[..., :order].any(axis=-1), np.minimum(score, 100.0), 0.0)  # rounding may end just above 100
         return np.where(totals[..., -1] > 0, score, np.nan)
 
     def _with_added(self, matches: FloatArray, totals: FloatArray) -> tuple[FloatArray, FloatArray]:

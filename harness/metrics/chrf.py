@@ -86,8 +86,9 @@ class Chrf(ReferenceMetric):
         return np.column_stack([pairs[best].reshape(len(best), -1), np.ones(len(best))])
 
     def finish(self, totals: FloatArray) -> FloatArray:
-        counts = totals[..., :-1].reshape(*totals.shape[:-1], -1, 3)
-        return np.where(totals[..., -1] > 0, self._f_score(counts), np.nan)
+        counts = totals[..., :-1].reshape(*totals.shape[:-1], self.char_order + self.word_order, 3)
+        score = np.minimum(self._f_score(counts), 100.0)  # rounding may end just above
+        return np.where(totals[..., -1] > 0, score, np.nan)
 
     def _f_score(self, counts: FloatArray) -> FloatArray:
         """``float64[..., orders, 3]`` (hyp, ref, match) -> ``float64[...]``."""

@@ -63,6 +63,7 @@ class Rouge(MeanOverReferences):
     }
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "type", str(self.type))  # rouge(type=1) in Python means what it means in a spec
         self.require(self.type in get_args(Kind), "type", f"one of {', '.join(get_args(Kind))}")
         self.require(self.measure in get_args(Measure), "measure", f"one of {', '.join(get_args(Measure))}")
         self.require(self.tokenize in get_args(Alphabet), "tokenize", f"one of {', '.join(get_args(Alphabet))}")

@@ -96,7 +96,8 @@ def _block(record: RunRecord, tasks: Sequence[Mapping[str, Any]]) -> Block:
     rows = []
     for entry in dict.fromkeys(entry for entries in by_task for entry in entries):
         mean = means.get(entry, {"mean_rank": None, "tasks": 0})
-        rows.append(Row(entry, tuple(_cell(entries.get(entry), len(entries)) for entries in by_task), mean["mean_rank"], mean["tasks"]))
+        cells = tuple(_cell(entries.get(entry), len(entries)) for entries in by_task)
+        rows.append(Row(entry, cells, mean["mean_rank"], mean["tasks"]))
     rows.sort(key=lambda row: (row.mean_rank is None, row.mean_rank or 0.0))  # stable: within a mean, the first task's order
     has_means = any(row.n_ranked > 1 for row in rows)
     return Block(tuple(_column(record, task) for task in tasks), tuple(rows), has_means)

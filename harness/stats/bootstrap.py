@@ -18,26 +18,25 @@ Finish: TypeAlias = Callable[[FloatArray], FloatArray]
 """``totals float64[..., d] -> values float64[...]``: the shortcut of additive statistics."""
 
 BLOCK_BYTES = 64 * 2**20
-"""Size of one block of weights."""
+"""Size of one block of weights that is handed to an aggregate."""
 
 _DRAWN_BYTES = 2**20
 
 
 def resample_weights(
-    n_units: int, n_replicates: int, rng: np.random.Generator, *, width: int | None = None
+    n_units: int, n_replicates: int, rng: np.random.Generator, *, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[FloatArray]:
     """How often each unit is drawn in each replicate of ``n_units`` draws with replacement.
 
-    Yields blocks ``float64[b, n_units]`` of about 64 MB whose rows sum to ``n_units``, ``n_replicates`` rows in all.
-    The draws are taken in sequence, ``n_units`` a row, so that they depend on ``rng`` alone and not on the size of the
-    blocks: the same seed and number of units give the same weights for every metric and every model. ``width`` is the
-    width of the array that the caller expands a row to, if that is more than ``n_units``.
+    Yields blocks ``float64[b, n_units]`` of ``block_bytes`` (one row at least) whose rows sum to ``n_units``,
+    ``n_replicates`` rows in all. The draws are taken in sequence, ``n_units`` a row, so that they depend on ``rng`` alone
+    and not on the size of the blocks: the same seed and number of units give the same weights for every metric and model.
 
     Raises UsageError unless ``n_units`` and ``n_replicates`` are positive.
     """
     if n_units < 1 or n_replicates < 1:
         raise UsageError(f"resample_weights: needs at least one unit and one replicate, got {n_units} and {n_replicates}")
-    rows = max(1, BLOCK_BYTES // (8 * max(n_units, width or 0)))
+    rows = max(1, block_bytes // (8 * n_units))
     for start in range(0, n_replicates, rows):
         yield _drawn_counts(n_units, min(rows, n_replicates - start), rng)
 
@@ -64,10 +63,11 @@ def replicates(
     n_units = len(stats) if groups is None else int(groups.max(initial=-1)) + 1
     if finish is not None:
         sums = _group_sums(stats, groups, weights, n_units)
-        blocks = (finish(drawn @ sums) for drawn in resample_weights(n_units, n_bootstrap, rng))
+        blocks = (finish(drawn @ sums) for drawn in resample_weights(n_units, n_bootstrap, rng, block_bytes=_DRAWN_BYTES))
     else:
-        expanded = resample_weights(n_units, n_bootstrap, rng, width=len(stats))
-        blocks = (aggregate(stats, _row_weights(drawn, groups, weights)) for drawn in expanded)
+        per_row = BLOCK_BYTES * n_units // max(len(stats), 1)
+        weights_of = resample_weights(n_units, n_bootstrap, rng, block_bytes=per_row)
+        blocks = (aggregate(stats, _row_weights(drawn, groups, weights)) for drawn in weights_of)
     return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
 
 

@@ -48,6 +48,10 @@ def test_no_match_is_zero(predictions, references, value):
     assert bleu(predictions, references) == value
 
 
+def test_all_the_same_is_at_most_a_hundred():
+    assert [bleu([text], [text]) for text in ("a b c d e", "x y z w v u", "Häuser am See, 3.5!")] == [100.0] * 3
+
+
 def test_no_rows_is_nan():
     assert math.isnan(bleu([], []))
     assert np.isnan(Bleu().aggregate(np.zeros((0, 11)), np.ones((2, 0)))).all()

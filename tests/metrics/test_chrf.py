@@ -51,6 +51,10 @@ def test_nothing_in_common_is_zero(prediction, reference, value):
     assert chrf([prediction], [reference]) == value
 
 
+def test_all_the_same_is_at_most_a_hundred():
+    assert [chrf([text], [text]) for text in ("a b c d e", "x y z w v u", "Häuser am See, 3.5!")] == [100.0] * 3
+
+
 def test_no_rows_is_nan():
     assert math.isnan(chrf([], []))
 

@@ -104,6 +104,7 @@ def test_spec_parses_back(metric):
 def test_aliases_and_signature():
     assert [plugins.metric(name) for name in ("rouge_1", "rouge_2", "rouge_l", "rouge_lsum")] == [
         Rouge("1"), Rouge("2"), Rouge("L"), Rouge("Lsum")]
+    assert Rouge(2) == Rouge("2")
     assert plugins.metric("rouge_2(stemmer=true)") == Rouge("2", stemmer=True)
     assert Rouge("1").signature() == "rouge(measure=f,stemmer=false,tokenize=ascii,type=1)#v1"
 

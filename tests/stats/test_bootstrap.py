@@ -28,10 +28,11 @@ def test_weights_count_the_draws() -> None:
     assert weights.tolist() == expected
 
 
-def test_weights_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("drawn_bytes", [8 * 10 * 3, 2**20])
+def test_weights_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch, drawn_bytes: int) -> None:
     expected = [[list(row).count(unit) for unit in range(10)] for row in drawn_indices(10, 25, 1)]
-    monkeypatch.setattr(bootstrap, "BLOCK_BYTES", 8 * 10 * 4)
-    blocks = list(resample_weights(10, 25, np.random.default_rng(1)))
+    monkeypatch.setattr(bootstrap, "_DRAWN_BYTES", drawn_bytes)
+    blocks = list(resample_weights(10, 25, np.random.default_rng(1), block_bytes=8 * 10 * 4))
     assert [len(block) for block in blocks] == [4, 4, 4, 4, 4, 4, 1]
     assert np.concatenate(blocks).tolist() == expected
 

@@ -1,0 +1,31 @@
+"""``harness leaderboard``: the standings of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from harness import api
+from harness.cli.options import Json, Results
+from harness.cli.output import console, print_json, print_next
+from harness.cli.result import DEFAULT_RESULTS, print_leaderboard, typed
+from harness.report.leaderboard import leaderboard_document
+
+
+def command(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run: path, id or its beginning, latest, latest~1, latest:CONFIG.")] = "latest",
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> int:
+    """Print the leaderboard of a run: values with intervals, ranks with ties."""
+    found = api.load(run, results=results)
+    if as_json:
+        print_json(leaderboard_document(found.record))
+        return 0
+    out = console()
+    out.print(f"{found.record.name}, run {found.run_id}\n", soft_wrap=True)
+    print_leaderboard(found.record)
+    out.print()
+    print_next(typed("show", found.run_id, results=results))
+    return 0

@@ -1,0 +1,40 @@
+"""``harness rescore``: new scores from stored answers, without the models and without the data files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from harness import api
+from harness.cli.options import Json, Results
+from harness.cli.output import console, print_json, print_next
+from harness.cli.result import DEFAULT_RESULTS, print_leaderboard, run_document, typed
+
+
+def command(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: path, id or its beginning, latest, latest~1, latest:CONFIG.")],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metrics", metavar="SPEC…", help="Metrics in place of the run's own; several may follow.")
+    ] = None,
+    results: Results = DEFAULT_RESULTS,
+    as_json: Json = False,
+) -> int:
+    """Score the stored answers of a run again: with its own metrics as they are now, or with others.
+
+    Writes a new run whose parent is the old one. No model is asked.
+    """
+    if more and not metrics:
+        raise typer.BadParameter(f"metrics come after --metrics: {' '.join(more)}")
+    made = api.rescore(run, metrics=[*(metrics or ()), *(more or ())], results=results)
+    if as_json:
+        print_json(run_document(made, 0))
+        return 0
+    print_leaderboard(made.record)
+    out = console()
+    out.print()
+    out.print(Text(f"{made.run_id}: {made.record.parent} scored again, in {made.path}"), soft_wrap=True)
+    print_next(typed("show", made.run_id, results=results))
+    return 0

@@ -1,0 +1,25 @@
+"""``harness schema``: the JSON Schema of task and run files, with the plug-ins that are installed."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from harness.config import json_schema
+from harness.store import pretty
+
+
+class Kind(str, Enum):
+    """The two kinds of file."""
+
+    task = "task"
+    run = "run"
+
+
+def command(kind: Annotated[Kind, typer.Argument(help="The kind of file.")]) -> int:
+    """Print the JSON Schema of task or run files; editors check and complete YAML with it."""
+    sys.stdout.write(pretty(json_schema(kind.value)).decode())
+    return 0

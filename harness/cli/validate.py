@@ -1,0 +1,82 @@
+"""``harness validate``: everything that can be known of a config without loading a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.panel import Panel
+from rich.text import Text
+
+from harness import api
+from harness.cli.configs import config_or_default
+from harness.cli.options import Config, Json, Overrides
+from harness.cli.output import add_rows, console, print_json, print_next, table
+from harness.cli.result import typed
+from harness.engine.preview import FirstPrompt
+
+
+def command(config: Config = None, overrides: Overrides = None, as_json: Json = False) -> int:
+    """Check a config, its tasks and their data, and show the first prompt of every task. Loads no model."""
+    path = config_or_default(config, "harness validate")
+    checked = api.check(path, overrides or ())
+    if as_json:
+        print_json(_document(checked))
+        return 0
+    out = console()
+    out.print(add_rows(table("task", "suite", "samples", "models", "metrics"), _task_rows(checked)))
+    for prompt in checked.prompts:
+        out.print()
+        out.print(_panel(prompt))
+    out.print()
+    out.print(Text(f"{path} is valid: {_count(len(checked.plan.units), 'unit')} of model × task to run"), soft_wrap=True)
+    words = [word for override in overrides or () for word in ("--set", override)]
+    print_next(typed("run", str(path), *words))
+    return 0
+
+
+def _document(checked: api.Checked) -> dict[str, Any]:
+    config, plan = checked.config, checked.plan
+    tasks = [
+        {
+            "task": task.name, "version": task.version, "suite": task.suite_name, "path": str(task.path),
+            "n_samples": plan.task_data(task).facts.n, "metrics": list(task.metric_specs),
+            "models": [unit.entry for unit in plan.units if unit.task.name == task.name],
+        }
+        for task in _tasks(checked)
+    ]  # fmt: skip
+    models = [{"model": model.name, "backend": model.backend_name} for model in config.cells[0].models.values()]
+    prompts = [
+        {"model": prompt.entry, "task": prompt.task, "sample_id": prompt.sample_id, "request": prompt.request,
+         "prompt": prompt.prompt, "continuations": list(prompt.continuations)}
+        for prompt in checked.prompts
+    ]  # fmt: skip
+    return {
+        "name": config.name, "path": str(config.path), "plan_hash": plan.plan_hash, "tasks": tasks, "models": models,
+        "prompts": prompts,
+    }  # fmt: skip
+
+
+def _tasks(checked: api.Checked) -> list[Any]:
+    """The tasks by name, as the first of their units has them."""
+    return list({unit.task.name: unit.task for unit in reversed(checked.plan.units)}.values())[::-1]
+
+
+def _task_rows(checked: api.Checked) -> list[list[object]]:
+    rows: list[list[object]] = []
+    for task in _tasks(checked):
+        entries = dict.fromkeys(unit.entry for unit in checked.plan.units if unit.task.name == task.name)
+        n = checked.plan.task_data(task).facts.n
+        rows.append([task.name, task.suite_name, n, "\n".join(entries), ", ".join(task.metric_specs)])
+    return rows
+
+
+def _panel(prompt: FirstPrompt) -> Panel:
+    body = Text(prompt.prompt)
+    for continuation in prompt.continuations:
+        body.append("\n→ ", style="dim").append(repr(continuation))
+    title = Text(f"{prompt.task}, sample {prompt.sample_id} ({prompt.request} to {prompt.entry})")
+    return Panel(body, title=title, title_align="left", expand=False)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

@@ -1,0 +1,82 @@
+"""The journal by itself: segments, the last line of a key, headers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.engine.journal import Journal, read_header
+from harness.types import Key, Output, Text
+
+
+def output(sample: str, text: str) -> Output:
+    return Output(Key(sample), Text(text))
+
+
+def found(journal: Journal, unit: int, chunk: int) -> dict[str, tuple[str, bool]]:
+    outputs = journal.chunk(unit, chunk)
+    return {key.sample_id: (value.answer.text, cached) for key, (value, cached) in outputs.items() if isinstance(value.answer, Text)}
+
+
+def test_chunks_come_back_from_all_their_segments(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal(path, {"name": "x"})
+    journal.write(0, 0, [output("a", "1")], cached=True)
+    journal.write(0, 1, [output("b", "2")])
+    journal.write(0, 0, [output("c", "3")])
+    journal.close()
+    journal = Journal(path)
+    journal.write(1, 0, [output("a", "4")])
+    journal.close()
+    journal = Journal(path)
+    assert found(journal, 0, 0) == {"a": ("1", True), "c": ("3", False)}
+    assert found(journal, 0, 1) == {"b": ("2", False)}
+    assert found(journal, 1, 0) == {"a": ("4", False)}
+    assert found(journal, 2, 0) == {}
+    journal.close()
+    assert read_header(path) == {"schema": 1, "name": "x"}
+
+
+def test_a_text_that_looks_like_a_marker_is_no_marker(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal(path, {})
+    journal.write(0, 0, [output("a", 'x\n{"c":[7,7]}\n'), output("b", "y")])
+    journal.close()
+    assert set(found(Journal(path), 0, 0)) == {"a", "b"}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"schema":1', b"nonsense\n", b'{"schema":9}\n', b"[]\n"])
+def test_no_header(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "j"
+    path.write_bytes(content)
+    assert read_header(path) is None
+    assert read_header(tmp_path / "nothing") is None
+
+
+def test_what_write_returned_for_survives_kill_9(tmp_path: Path) -> None:
+    """A real process, really killed: every output that it said was written is there."""
+    code = (
+        "import sys; from pathlib import Path; from harness.engine.journal import Journal\n"
+        "from harness.types import Key, Output, Text\n"
+        "journal = Journal(Path(sys.argv[1]), {})\n"
+        "i = 0\n"
+        "while True:\n"
+        "    journal.write(0, 0, [Output(Key(str(i)), Text('x' * 200))])\n"
+        "    print(i, flush=True); i += 1"
+    )
+    path = tmp_path / "j"
+    child = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    child.stdout.readline()
+    time.sleep(0.2)
+    child.kill()
+    said = [int(line) for line in child.stdout.read().split()]
+    child.wait()
+    child.stdout.close()
+    kept = {int(name) for name in found(Journal(path), 0, 0)}
+    assert set(said) <= kept
+    assert len(kept) > 10

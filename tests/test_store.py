@@ -1,0 +1,128 @@
+"""Run folders: names, finding, damage, versions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.errors import StoreError
+from harness.store import (
+    JOURNAL,
+    RECORD,
+    MetricColumn,
+    SampleWriter,
+    create_run,
+    find_run,
+    read_record,
+    read_samples,
+    run_folders,
+    slug,
+    write_record,
+)
+from harness.types import RunRecord
+
+
+def record(run_id: str, name: str = "nightly") -> RunRecord:
+    return RunRecord(
+        schema=1, run_id=run_id, name=name, parent=None, plan_hash="p", config={}, seeds=(0,), data_fingerprints={},
+        model_signatures={}, metric_signatures={}, environment={}, estimates=({"metric": "m", "value": 0.5},), standings={},
+        tables=(), timings={}, counts={},
+    )  # fmt: skip
+
+
+def finished(results: Path, run_id: str, name: str = "nightly") -> Path:
+    folder = results / run_id
+    folder.mkdir(parents=True)
+    write_record(folder, record(run_id, name))
+    return folder
+
+
+def test_names_sort_by_time_and_say_the_config(tmp_path: Path) -> None:
+    first = create_run(tmp_path, "my config/α")
+    assert first.name[8] == "T"
+    assert first.name.split("Z-")[1].startswith("my-config-")
+    assert slug("///") == "run"
+
+
+def test_a_record_comes_back(tmp_path: Path) -> None:
+    folder = finished(tmp_path, "20260101T000000Z-nightly-aaaa")
+    assert read_record(folder) == record(folder.name)
+    assert read_record(folder).path == folder
+
+
+def test_finding(tmp_path: Path) -> None:
+    one = finished(tmp_path, "20260101T000000Z-nightly-aaaa")
+    two = finished(tmp_path, "20260102T000000Z-other-bbbb", "other")
+    three = finished(tmp_path, "20260103T000000Z-nightly-cccc")
+    (tmp_path / "20260104T000000Z-nightly-dddd").mkdir()
+    (tmp_path / "20260104T000000Z-nightly-dddd" / JOURNAL).write_text("{}\n")
+    assert find_run(tmp_path, "latest") == three
+    assert find_run(tmp_path, "latest~1") == two
+    assert find_run(tmp_path, "latest~1:nightly") == one
+    assert find_run(tmp_path, "20260102") == two
+    assert find_run(tmp_path, str(one)) == one
+    assert len(run_folders(tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("latest~7", "there are only 2 finished runs in"),
+        ("latest:nope", "there are only 0 finished runs of 'nope' in"),
+        ("2026", "'2026' stands for several runs"),
+        ("20260104T000000Z-nightly-dddd", "is not finished: start it again with harness run"),
+        ("20260101T000000Z-nightly-aaab", "did you mean '20260101T000000Z-nightly-aaaa'?"),
+    ],
+)
+def test_not_finding(tmp_path: Path, name: str, message: str) -> None:
+    finished(tmp_path, "20260101T000000Z-nightly-aaaa")
+    finished(tmp_path, "20260102T000000Z-nightly-bbbb")
+    (tmp_path / "20260104T000000Z-nightly-dddd").mkdir()
+    (tmp_path / "20260104T000000Z-nightly-dddd" / JOURNAL).write_text("{}\n")
+    with pytest.raises(StoreError) as error:
+        find_run(tmp_path, name)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[:40], "is damaged"),
+        (lambda text: text.replace('"schema": 1', '"schema": 99'), "has schema 99, this harness reads up to 1"),
+        (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "seeds"}), "it lacks seeds"),
+        (lambda text: "[]", "is not a run record"),
+    ],
+)
+def test_damage_is_told(tmp_path: Path, change: object, message: str) -> None:
+    folder = finished(tmp_path, "20260101T000000Z-nightly-aaaa")
+    path = folder / RECORD
+    path.write_text(change(path.read_text()))  # type: ignore[operator]
+    with pytest.raises(StoreError) as error:
+        read_record(folder)
+    assert message in str(error.value)
+
+
+def test_nan_becomes_null_never_nan(tmp_path: Path) -> None:
+    folder = tmp_path / "r"
+    folder.mkdir()
+    write_record(folder, dataclasses.replace(record("r"), counts={"x": float("nan")}))
+    assert json.loads((folder / RECORD).read_text())["counts"] == {"x": None}
+
+
+def test_samples_come_back_block_by_block(tmp_path: Path) -> None:
+    writer = SampleWriter(tmp_path, ["m", "other"])
+    for start in (0, 2):
+        ids = [f"s{start}", f"s{start + 1}"]
+        column = MetricColumn(np.array([0.5, np.nan]), np.array([[1.0, 2.0], [np.nan, np.nan]]), {1: "refused"})
+        writer.write({"sample_id": ids, "task": ["t"] * 2, "repeat": [0, 0]}, {"m": column})
+    assert not (tmp_path / "samples.parquet").exists()
+    writer.close()
+    rows = [row for block in read_samples(tmp_path) for row in zip(block["sample_id"], block["metric.m"], block["metric.other"])]
+    assert [row[0] for row in rows] == ["s0", "s1", "s2", "s3"]
+    assert rows[0][1] == {"value": 0.5, "missing": None, "stats": [1.0, 2.0]}
+    assert rows[3][1] == {"value": None, "missing": "refused", "stats": None}
+    assert rows[0][2] is None
