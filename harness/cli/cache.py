@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from harness.engine.cache import cache_stats, clear_cache
 from harness.errors import UsageError
 
 
-class Action(str, Enum):
+class Action(StrEnum):
     """What to do with it."""
 
     stats = "stats"

@@ -22,4 +22,5 @@ def config_or_default(given: Path | None, command: str) -> Path:
         return (named or found)[0]
     if not found:
         raise UsageError(f"{command}: there is no config in {FOLDER}/: name one, or write one with harness init")
-    raise UsageError(f"{command}: which config? {FOLDER}/ has {', '.join(path.name for path in found)}: {command} {found[0].as_posix()}")
+    names = ", ".join(path.name for path in found)
+    raise UsageError(f"{command}: which config? {FOLDER}/ has {names}: {command} {found[0].as_posix()}")

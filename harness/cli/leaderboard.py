@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from harness import api
-from harness.cli.options import Json, Results
+from harness.cli.options import Json, Results, Run
 from harness.cli.output import console, print_json, print_next
 from harness.cli.result import DEFAULT_RESULTS, print_leaderboard, typed
 from harness.report.leaderboard import leaderboard_document
 
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="[RUN]", help="A run: path, id or its beginning, latest, latest~1, latest:CONFIG.")] = "latest",
+    run: Run = "latest",
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
 ) -> int:

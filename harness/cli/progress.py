@@ -85,7 +85,8 @@ class Bars:
             self._progress.update(self._tasks[event.entry, event.task], completed=event.done, facts=facts)
         else:
             counts = self._paces[event.entry, event.task].counts
-            facts = ", ".join([_seconds(event.seconds), *_sources(event.missing, event.cached, counts.resumed if counts else 0)])
+            sources = _sources(event.missing, event.cached, counts.resumed if counts else 0)
+            facts = ", ".join([_seconds(event.seconds), *sources])
             self._progress.update(self._tasks[event.entry, event.task], completed=event.done, facts=facts)
 
 

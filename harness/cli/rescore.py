@@ -8,16 +8,16 @@ import typer
 from rich.text import Text
 
 from harness import api
-from harness.cli.options import Json, Results
+from harness.cli.options import Json, Results, Run
 from harness.cli.output import console, print_json, print_next
 from harness.cli.result import DEFAULT_RESULTS, print_leaderboard, run_document, typed
 
 
 def command(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run: path, id or its beginning, latest, latest~1, latest:CONFIG.")],
+    run: Run,
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     metrics: Annotated[
-        list[str] | None, typer.Option("--metrics", metavar="SPEC…", help="Metrics in place of the run's own; several may follow.")
+        list[str] | None, typer.Option("--metrics", metavar="SPEC…", help="Metrics in place of its own; several may follow.")
     ] = None,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,

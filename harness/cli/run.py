@@ -44,7 +44,8 @@ def command(
         print_leaderboard(run.record)
         _print_ending(run, results)
     if code:
-        print("\n".join([*missing_lines(run.record), f"too many outputs are missing (max_missing); exit code {code}"]), file=sys.stderr)
+        reason = f"too many outputs are missing (more than max_missing): exit code {code}"
+        print("\n".join([*missing_lines(run.record), reason]), file=sys.stderr)
     return code
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,7 +12,7 @@ from harness.config import json_schema
 from harness.store import pretty
 
 
-class Kind(str, Enum):
+class Kind(StrEnum):
     """The two kinds of file."""
 
     task = "task"

@@ -59,7 +59,8 @@ class SampleMapping:
     row number; ``input`` is the whole row without ``qrels``; ``qrels`` is the row's ``qrels``, if any; the rest is empty.
 
     ``references``, ``choices`` and ``contexts`` take a text, a list of texts (a null in it is left out) or null; ``qrels`` a
-    mapping from document id to grade, or a list of relevant documents; ``slices`` a mapping (a null value: in no slice).
+    mapping from document id to grade, or a list of relevant documents; ``slices`` a mapping (a null value: in no slice). A key
+    that is null is not given.
 
     Raises DataError for an unknown key, TemplateError for bad syntax.
     """
@@ -72,12 +73,13 @@ class SampleMapping:
         for key in self.fields:
             if key not in _CONVERT:
                 raise DataError(f"sample: unknown key {key!r}{did_you_mean(str(key), _CONVERT)}")
-        steps = []
-        for key, value in self.fields.items():
+        steps, given = [], {key: value for key, value in self.fields.items() if value is not None}
+        for key, value in given.items():
             try:
                 steps.append((key, compile_tree(value), _CONVERT[key]))
             except HarnessError as error:
                 raise type(error)(f"sample.{key}: {error}") from None
+        object.__setattr__(self, "fields", given)
         object.__setattr__(self, "_steps", steps)
         object.__setattr__(self, "_wants_row", re.search(r"\brow(_number)?\b", repr(self.fields)) is not None)
 
@@ -214,10 +216,10 @@ class Dataset:
         """The documents of a retrieval source, else None."""
         return self.source.corpus()
 
-    def split(self, name: str) -> Dataset:
+    def split(self, split: str) -> Dataset:
         """All samples of another split of the source, under the same mapping. Raises DataError if there is none."""
         try:
-            return Dataset(self.source.split(name), self.mapping, None, f"{self.label} ({name})")
+            return Dataset(self.source.split(split), self.mapping, None, f"{self.label} ({split})")
         except DataError as error:
             raise DataError(f"{self.label}: {error}") from error
 

@@ -35,6 +35,10 @@ def test_defaults():
     assert one({}, row) == Sample(id="x", input={"_id": "x", "text": "?"}, qrels={"d": 2})
 
 
+def test_a_null_key_is_not_given():
+    assert one({"id": None, "input": None, "references": None}, {"id": 5}) == Sample(id="5", input={"id": 5})
+
+
 def test_every_field():
     row = {"n": 3, "q": "?", "answers": ["a", 2, None], "options": ["x", "y"], "gold": 1, "doc": 9, "topic": "t"}
     row["rel"] = ["d1", "d2"]

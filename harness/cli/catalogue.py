@@ -1,0 +1,196 @@
+"""The lists of ``harness list metrics|backends|suites|formats``, and what one of them takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from harness.cli.output import add_rows, console, print_json, print_next, table
+from harness.errors import UnknownName
+from harness.plugins import catalogue, find, metric, metric_names, parse_spec
+from harness.protocols import Metric, literal
+
+_DIRECTIONS: Mapping[bool | None, str] = {True: "↑", False: "↓", None: ""}
+
+
+# ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_metrics(name: str | None, as_json: bool) -> int:
+    """All metrics and their aliases; or one, by name, alias or spec, with its parameters."""
+    if name is not None:
+        return _one_metric(name, as_json)
+    documents = [_metric_document(known) for known in metric_names()]
+    documents.sort(key=lambda document: (document["family"], document["name"]))
+    if as_json:
+        print_json({"metrics": documents})
+        return 0
+    rows = [
+        [d["name"], d["family"], _DIRECTIONS[d["higher_is_better"]], _range(d["bounds"]), ", ".join(d["needs"]), _line(d)]
+        for d in documents
+    ]
+    console().print(add_rows(table("metric", "family", "", "range", "needs", ""), rows))
+    print_next(f"harness list metrics {documents[0]['name']}" if documents else "harness --help")
+    return 0
+
+
+def _line(document: Mapping[str, Any]) -> str:
+    alias = document["alias_of"]
+    return str(document["summary"] if alias is None else f"= {alias}")
+
+
+def _metric_document(name: str) -> dict[str, Any]:
+    cls, preset = metric_names()[name]
+    facts: Any = cls
+    is_alias = name != facts.name
+    return {
+        "name": name, "kind": "metric", "family": facts.family, "higher_is_better": facts.higher_is_better,
+        "bounds": list(facts.bounds), "unit": facts.unit, "needs": sorted(facts.needs), "interval": facts.interval,
+        "summary": facts.summary, "alias_of": _alias_of(facts.name, preset) if is_alias else None,
+    }  # fmt: skip
+
+
+def _alias_of(name: str, preset: Mapping[str, Any]) -> str:
+    inside = ",".join(f"{key}={literal(value)}" for key, value in sorted(preset.items()))
+    return f"{name}({inside})" if inside else name
+
+
+def _one_metric(text: str, as_json: bool) -> int:
+    spec = parse_spec(text)
+    known = metric_names()
+    name = next((name for name in (text, f"{spec.name}@k", spec.name) if name in known), None)
+    if name is None:
+        raise UnknownName("metric", text, known)
+    cls, preset = known[name]
+    facts: Any = cls
+    document = {
+        **_metric_document(name), "signature": _signature(text, name), "parameters": _parameters(cls, preset),
+        "aliases": {alias: _alias_of(facts.name, values) for alias, values in facts.aliases.items()},
+        "doc": inspect.getdoc(cls) or "",
+    }  # fmt: skip
+    if as_json:
+        print_json({"metrics": [document]})
+        return 0
+    _print_metric(document)
+    print_next(f"harness score {_example(text, name)} -p predictions -r references")
+    return 0
+
+
+def _signature(text: str, name: str) -> str | None:
+    """That of the spec as typed, or of the name with its defaults; None for a metric that has to be given more."""
+    from harness.errors import HarnessError
+
+    try:
+        return metric(_example(text, name)).signature()
+    except HarnessError:
+        if text == name:
+            return None
+        raise
+
+
+def _example(text: str, name: str) -> str:
+    """Something that can be typed: a cut-off is put where one is needed and none was given."""
+    if name.endswith("@k") and text in (name, name.removesuffix("@k")):
+        return f"{name.removesuffix('k')}10"
+    return text
+
+
+def _print_metric(document: Mapping[str, Any]) -> None:
+    out = console()
+    direction = {True: "higher is better", False: "lower is better", None: "no direction is better"}[document["higher_is_better"]]
+    of = f" = {document['alias_of']}" if document["alias_of"] else ""
+    out.print(Text.assemble((document["name"], "bold"), f"{of}  {document['family']}\n"), soft_wrap=True)
+    out.print(Text(document["doc"]), soft_wrap=True)
+    out.print()
+    _print_parameters(document["parameters"])
+    unit = f" {document['unit']}" if document["unit"] else ""
+    rows = [("range", f"{_range(document['bounds'])}{unit}, {direction}"), ("needs", ", ".join(document["needs"])),
+            ("interval", document["interval"]), ("signature", document["signature"]),
+            ("aliases", ", ".join(f"{alias} = {spec}" for alias, spec in document["aliases"].items()) or None)]  # fmt: skip
+    shown = add_rows(table("", ""), rows)
+    shown.show_header = False
+    out.print(shown)
+
+
+def _range(bounds: list[float | None]) -> str:
+    low, high = ("" if bound is None else f"{bound:g}" for bound in bounds)
+    return f"{low or '−∞'} … {high or '∞'}"
+
+
+# ── the other kinds ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def list_plugins(kind: str, name: str | None, as_json: bool) -> int:
+    """All plug-ins of a kind, or one of them with its parameters."""
+    known = catalogue(kind) if name is None else {name: find(kind, name)}
+    documents = [_plugin_document(kind, found, cls, detailed=name is not None) for found, cls in known.items()]
+    if as_json:
+        print_json({f"{kind}s": documents})
+        return 0
+    if name is not None:
+        _print_plugin(documents[0])
+    elif kind == "backend":
+        rows = [[d["name"], ", ".join(d["provides"]), "yes" if d["cacheable"] else "no", d["summary"]] for d in documents]
+        console().print(add_rows(table("backend", "provides", "cached", ""), rows))
+    else:
+        console().print(add_rows(table(kind, ""), [[d["name"], d["summary"]] for d in documents]))
+    print_next(f"harness list {kind}s {documents[0]['name']}" if name is None and documents else "harness schema run")
+    return 0
+
+
+def _plugin_document(kind: str, name: str, cls: Any, *, detailed: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": name, "kind": kind, "summary": getattr(cls, "summary", "")}
+    if kind == "backend":
+        document["provides"] = sorted(request.__name__ for request in cls.provides)
+        document["cacheable"] = cls.cacheable
+    if detailed:
+        document["parameters"] = _parameters(cls, {})
+        document["doc"] = inspect.getdoc(cls) or ""
+    return document
+
+
+def _print_plugin(document: Mapping[str, Any]) -> None:
+    out = console()
+    out.print(Text.assemble((document["name"], "bold"), f"  {document['kind']}: {document['summary']}\n"), soft_wrap=True)
+    out.print(Text(document["doc"]), soft_wrap=True)
+    out.print()
+    _print_parameters(document["parameters"])
+    if "provides" in document:
+        out.print(f"provides {', '.join(document['provides'])}", soft_wrap=True)
+
+
+def _parameters(cls: Any, preset: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The init fields of a plug-in: name, type as written, default as it would be typed, whether it must be given."""
+    found = []
+    for field in dataclasses.fields(cls):
+        if not field.init or not field.repr:
+            continue
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        default = preset.get(field.name, None if required else _default(field))
+        found.append({
+            "name": field.name, "type": str(field.type), "required": required and field.name not in preset,
+            "default": None if required and field.name not in preset else _typed(default),
+        })  # fmt: skip
+    return found
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    assert field.default_factory is not dataclasses.MISSING, "a field without either is required"
+    return field.default_factory()
+
+
+def _typed(value: Any) -> str:
+    return literal(value) if value is None or isinstance(value, bool | int | float | str | tuple | Metric) else repr(value)
+
+
+def _print_parameters(parameters: list[dict[str, Any]]) -> None:
+    if parameters:
+        rows = [[p["name"], p["type"], "required" if p["required"] else p["default"]] for p in parameters]
+        console().print(add_rows(table("parameter", "type", "default"), rows))
+        console().print()

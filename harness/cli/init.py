@@ -1,0 +1,47 @@
+"""``harness init``: a commented config, a task and a few rows of data to edit; the result runs at once on the core install."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import UsageError, did_you_mean
+
+STARTERS = Path(__file__).parent / "starters"
+
+
+def starters() -> list[str]:
+    """The kinds there are."""
+    return sorted(folder.name for folder in STARTERS.iterdir() if folder.is_dir())
+
+
+def write_starter(kind: str, folder: Path) -> list[Path]:
+    """Copy a starter into a folder; the files written, relative to it.
+
+    Raises UsageError for an unknown kind, and, before anything is written, where a file is there already.
+    """
+    if kind not in starters():
+        raise UsageError(f"init: unknown kind {kind!r}{did_you_mean(kind, starters())}")
+    source = STARTERS / kind
+    files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    present = [path.as_posix() for path in files if (folder / path).exists()]
+    if present:
+        raise UsageError(f"init: {', '.join(present)} is there already; nothing was written (remove it or use another folder)")
+    for path in files:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, folder / path)
+    return files
+
+
+def command(
+    kind: Annotated[str, typer.Argument(help="generation, classification, retrieval or nightly")] = "generation",
+    folder: Annotated[Path, typer.Option("--dir", help="where to write")] = Path(),
+) -> None:
+    """Write a commented config and a task to edit; they run as they are, in seconds, without torch."""
+    for path in write_starter(kind, folder):
+        typer.echo(f"wrote {(folder / path).as_posix()}")
+    where = "" if folder == Path() else f"cd {folder.as_posix()} && "
+    typer.echo(f"next: {where}harness run configs/{kind}.yaml")
