@@ -50,7 +50,7 @@ def read_run(path: Path, overrides: Sequence[str]) -> RunConfig:
         cache={"version": document.cache.version} if document.cache else None,
         level=document.level,
         n_bootstrap=document.n_bootstrap,
-        gate=document.gate.model_dump() if document.gate else None,
+        gate=document.gate.model_dump(mode="json") if document.gate else None,
         document={"name": name, **plain(tree), "tasks": [plain(task.tree) for task in tasks]},
     )
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import jsonschema
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from harness.config import RunConfig, json_schema, load_run, load_task, slug
+from harness.configschema import RunDocument, TaskDocument, keys_of
 from harness.errors import ConfigError, UsageError
 from harness.templates import PromptTemplate, Shots
 from harness.types import Decoding
@@ -285,10 +289,10 @@ def test_the_gate_is_checked_and_its_defaults_filled_in(project: Project) -> Non
     gate = "gate: {baseline: main, rules: [{max_drop: 2%}, {task: summ*, metric: bleu, min_value: 20}]}\n"
     assert project.run(RUN + gate).gate == {
         "baseline": "main",
-        "rules": (
+        "rules": [
             {"metric": "*", "task": "*", "slice": None, "max_drop": "2%", "min_value": None, "max_value": None},
             {"metric": "bleu", "task": "summ*", "slice": None, "max_drop": None, "min_value": 20.0, "max_value": None},
-        ),
+        ],
         "alpha": 0.05,
         "correction": "holm",
         "on_inconclusive": None,
@@ -569,6 +573,41 @@ def test_all_faults_of_all_files_are_told_at_once_in_order(project: Project) -> 
         "tasks/b.yaml:1:1: missing required key 'suite'",
         "tasks/b.yaml:2:1: duplicate key 'task'; the first is on line 1",
     ]
+
+
+def test_files_that_include_each_other(project: Project) -> None:
+    project.write("configs/a.yaml", "include: b.yaml\n")
+    project.write("configs/b.yaml", "level: 0.9\ninclude: a.yaml\n")
+    fault = "configs/b.yaml:2:10: include: 'a.yaml' includes itself: configs/a.yaml → configs/b.yaml → configs/a.yaml"
+    assert project.faults("include: a.yaml\n" + RUN) == [fault]
+
+
+_WORDS = ("echo", "summaries", "tasks/a.yaml", "data/a.txt", "../*", "{{ x", "bleu", f"{HERE}:Essay", "path:", ":", "")
+_OTHER_KEYS = ("use", "include", "backend", "path", "format", "text", "")
+_KEYS = st.sampled_from((*TaskDocument.model_fields, *RunDocument.model_fields, *keys_of(Essay), *_OTHER_KEYS))
+_NUMBERS = st.integers(-2, 2) | st.floats(allow_nan=False, allow_infinity=False)
+_SCALARS = st.none() | st.booleans() | _NUMBERS | st.sampled_from(_WORDS)
+_VALUES = st.recursive(_SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3))
+_AXES = st.sampled_from(("model.batch", "mood", "prompt", "tasks.summaries.data", "models.echo.path", "decoding.stop"))
+_PLACE = re.compile(r"(--set [\w.]+|(tasks/a|configs/run|tasks/data/a)\.\w+(:\d+:\d+)?): \S.*")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.dictionaries(_KEYS, _VALUES, max_size=2),
+    st.dictionaries(_KEYS, _VALUES, max_size=2),
+    st.dictionaries(_AXES, st.lists(_VALUES, max_size=2), max_size=2),
+)
+def test_whatever_is_written_the_answer_is_a_config_or_its_faults(
+    project: Project, task: dict[str, Any], run: dict[str, Any], matrix: dict[str, Any]
+) -> None:
+    project.write("tasks/a.yaml", json.dumps({**yaml.safe_load(TASK), **task}))
+    faults: tuple[str, ...] = ()
+    try:
+        project.run(json.dumps({**yaml.safe_load(RUN), "matrix": matrix, **run}), "tasks.summaries.limit=1")
+    except ConfigError as error:
+        faults = error.problems
+    assert [text for text in faults if not _PLACE.fullmatch(text)] == []
 
 
 def test_a_config_that_is_not_there(project: Project) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import types
+import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +15,9 @@ from harness.cli.output import add_rows, console, print_json, print_next, table
 from harness.errors import UnknownName
 from harness.plugins import catalogue, find, metric, metric_names, parse_spec
 from harness.protocols import Metric, literal
+from harness.report.blocks import ARROWS
 
-_DIRECTIONS: Mapping[bool | None, str] = {True: "↑", False: "↓", None: ""}
+_BETTER: Mapping[bool | None, str] = {True: "higher is better", False: "lower is better", None: "no direction is better"}
 
 
 # ── metrics ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -30,7 +33,7 @@ def list_metrics(name: str | None, as_json: bool) -> int:
         print_json({"metrics": documents})
         return 0
     rows = [
-        [d["name"], d["family"], _DIRECTIONS[d["higher_is_better"]], _range(d["bounds"]), ", ".join(d["needs"]), _line(d)]
+        [d["name"], d["family"], ARROWS[d["higher_is_better"]], _range(d["bounds"]), ", ".join(d["needs"]), _line(d)]
         for d in documents
     ]
     console().print(add_rows(table("metric", "family", "", "range", "needs", ""), rows))
@@ -101,15 +104,14 @@ def _example(text: str, name: str) -> str:
 
 def _print_metric(document: Mapping[str, Any]) -> None:
     out = console()
-    direction = {True: "higher is better", False: "lower is better", None: "no direction is better"}[document["higher_is_better"]]
     of = f" = {document['alias_of']}" if document["alias_of"] else ""
     out.print(Text.assemble((document["name"], "bold"), f"{of}  {document['family']}\n"), soft_wrap=True)
     out.print(Text(document["doc"]), soft_wrap=True)
     out.print()
     _print_parameters(document["parameters"])
     unit = f" {document['unit']}" if document["unit"] else ""
-    rows = [("range", f"{_range(document['bounds'])}{unit}, {direction}"), ("needs", ", ".join(document["needs"])),
-            ("interval", document["interval"]), ("signature", document["signature"]),
+    rows = [("range", f"{_range(document['bounds'])}{unit}, {_BETTER[document['higher_is_better']]}"),
+            ("needs", ", ".join(document["needs"])), ("interval", document["interval"]), ("signature", document["signature"]),
             ("aliases", ", ".join(f"{alias} = {spec}" for alias, spec in document["aliases"].items()) or None)]  # fmt: skip
     shown = add_rows(table("", ""), rows)
     shown.show_header = False
@@ -165,17 +167,26 @@ def _print_plugin(document: Mapping[str, Any]) -> None:
 
 def _parameters(cls: Any, preset: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The init fields of a plug-in: name, type as written, default as it would be typed, whether it must be given."""
-    found = []
+    found, hints = [], typing.get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if not field.init or not field.repr:
             continue
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         default = preset.get(field.name, None if required else _default(field))
         found.append({
-            "name": field.name, "type": str(field.type), "required": required and field.name not in preset,
+            "name": field.name, "type": _type_name(hints[field.name]), "required": required and field.name not in preset,
             "default": None if required and field.name not in preset else _typed(default),
         })  # fmt: skip
     return found
+
+
+def _type_name(hint: Any) -> str:
+    """A type as a user reads it: the values of a Literal, the name of a class."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " | ".join(literal(value) for value in typing.get_args(hint))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " | ".join("none" if part is type(None) else _type_name(part) for part in typing.get_args(hint))
+    return hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint).replace("typing.", "")
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

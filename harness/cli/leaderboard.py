@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from harness import api
 from harness.cli.options import Json, Results, Run
-from harness.cli.output import console, print_json, print_next
-from harness.cli.result import DEFAULT_RESULTS, print_leaderboard, typed
+from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed
+from harness.cli.result import print_leaderboard
 from harness.report.leaderboard import leaderboard_document
 
 

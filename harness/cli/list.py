@@ -12,8 +12,7 @@ import typer
 
 from harness.cli.catalogue import list_metrics, list_plugins
 from harness.cli.options import Json, Results
-from harness.cli.output import add_rows, console, print_json, print_next, table
-from harness.cli.result import DEFAULT_RESULTS, typed
+from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed
 from harness.errors import HarnessError, StoreError, UsageError, did_you_mean
 from harness.store import find_run, is_finished, read_record, run_folders
 
@@ -69,8 +68,10 @@ def _list_runs(results: Path, name: str | None, as_json: bool) -> int:
 
 def _run_document(folder: Path) -> dict[str, Any]:
     """What a folder says of itself; one that is damaged or unfinished is listed as such."""
-    known: dict[str, Any] = {"run_id": folder.name, "path": str(folder), "finished": is_finished(folder), "status": "unfinished",
-                             "name": None, "started": None, "seconds": None, "entries": None, "tasks": None, "parent": None}  # fmt: skip
+    known: dict[str, Any] = {
+        "run_id": folder.name, "path": str(folder), "finished": is_finished(folder), "status": "unfinished", "name": None,
+        "started": None, "seconds": None, "entries": None, "tasks": None, "parent": None,
+    }  # fmt: skip
     if not known["finished"]:
         return known
     try:
@@ -126,6 +127,6 @@ def _task_document(path: Path) -> dict[str, Any]:
     except HarnessError as error:
         return {"name": path.stem, "suite": None, "version": None, "metrics": [], "path": str(path), "problem": str(error)}
     return {
-        "name": task.name, "suite": task.suite_name, "version": task.version, "metrics": list(task.metric_specs), "path": str(path),
-        "problem": None,
+        "name": task.name, "suite": task.suite_name, "version": task.version, "metrics": list(task.metric_specs),
+        "path": str(path), "problem": None,
     }  # fmt: skip

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ from rich.text import Text
 from harness.store import pretty
 
 JSON_SCHEMA = 1
+DEFAULT_RESULTS = Path("results")
 _WIDTH_OF_A_FILE = 160
 
 
@@ -33,6 +36,12 @@ def print_next(*commands: str) -> None:
     """The last line of a command: what is useful to type now."""
     sys.stdout.flush()
     console().print(Text(f"next: {'   or: '.join(commands)}", style="dim"), soft_wrap=True)
+
+
+def typed(*words: str, results: Path = DEFAULT_RESULTS) -> str:
+    """A command line to type, with ``--results`` where it is not the default."""
+    place = () if results == DEFAULT_RESULTS else ("--results", str(results))
+    return shlex.join(["harness", *words, *place])
 
 
 def table(*headers: str, title: str | None = None) -> Table:

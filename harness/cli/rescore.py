@@ -9,8 +9,8 @@ from rich.text import Text
 
 from harness import api
 from harness.cli.options import Json, Results, Run
-from harness.cli.output import console, print_json, print_next
-from harness.cli.result import DEFAULT_RESULTS, print_leaderboard, run_document, typed
+from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed
+from harness.cli.result import print_leaderboard, run_document
 
 
 def command(

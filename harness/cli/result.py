@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import Any
 
 from rich.text import Text
@@ -13,8 +11,6 @@ from harness.cli.output import console
 from harness.report.blocks import footnotes
 from harness.report.terminal import leaderboard_tables
 from harness.types import RunRecord
-
-DEFAULT_RESULTS = Path("results")
 
 
 def estimates_document(record: RunRecord) -> list[dict[str, Any]]:
@@ -54,9 +50,3 @@ def missing_lines(record: RunRecord) -> list[str]:
             more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
             lines.append(f"{name}: {counts['missing']} of {counts['rows']} outputs missing{why}{more}")
     return lines
-
-
-def typed(*words: str, results: Path = DEFAULT_RESULTS) -> str:
-    """A command line to type, with ``--results`` where it is not the default."""
-    place = () if results == DEFAULT_RESULTS else ("--results", str(results))
-    return shlex.join(["harness", *words, *place])

@@ -12,9 +12,9 @@ from rich.text import Text
 from harness import api
 from harness.cli.configs import config_or_default
 from harness.cli.options import CacheDir, Config, Json, Overrides, Results
-from harness.cli.output import console, print_json, print_next
+from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed
 from harness.cli.progress import watching
-from harness.cli.result import DEFAULT_RESULTS, missing_lines, print_leaderboard, run_document, typed
+from harness.cli.result import missing_lines, print_leaderboard, run_document
 
 
 def command(

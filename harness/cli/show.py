@@ -10,8 +10,8 @@ from rich.text import Text
 
 from harness import api
 from harness.cli.options import Json, Results, Run
-from harness.cli.output import add_rows, console, print_json, print_next, table
-from harness.cli.result import DEFAULT_RESULTS, estimates_document, print_leaderboard, typed
+from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed
+from harness.cli.result import estimates_document, print_leaderboard
 from harness.cli.rows import Selection, ShownSample, print_sample, shown_samples
 from harness.errors import UsageError, did_you_mean
 from harness.report.summary import entries_of, summary_tables, tasks_of

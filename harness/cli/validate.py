@@ -10,8 +10,7 @@ from rich.text import Text
 from harness import api
 from harness.cli.configs import config_or_default
 from harness.cli.options import Config, Json, Overrides
-from harness.cli.output import add_rows, console, print_json, print_next, table
-from harness.cli.result import typed
+from harness.cli.output import add_rows, console, print_json, print_next, table, typed
 from harness.engine.preview import FirstPrompt
 
 

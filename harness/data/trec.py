@@ -135,13 +135,20 @@ def write_run(path: Path, rankings: Mapping[str, Ranking], tag: str) -> None:
     """A run file: ``query Q0 document rank score tag``, ranks from 1. Raises DataError for white space in an id or the tag."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for query, ranking in rankings.items():
-            for rank, (document, score) in enumerate(zip(ranking.documents, ranking.scores), 1):
-                columns = (query, "Q0", document, str(rank), repr(score), tag)
-                line = " ".join(columns)
-                if tuple(line.split()) != columns:
-                    given = f"query {query!r}, document {document!r}, tag {tag!r}"
-                    raise DataError(f"{path}: TREC runs take no empty id and no white space in ids: {given}")
-                file.write(line + "\n")
+            file.writelines(run_lines(query, ranking, tag))
+
+
+def run_lines(query: str, ranking: Ranking, tag: str) -> list[str]:
+    """The lines of one query in a run file. Raises DataError for white space in an id or the tag, which TREC's form cannot hold."""
+    lines = []
+    for rank, (document, score) in enumerate(zip(ranking.documents, ranking.scores), 1):
+        columns = (query, "Q0", document, str(rank), repr(score), tag)
+        line = " ".join(columns)
+        if tuple(line.split()) != columns:
+            given = f"query {query!r}, document {document!r}, tag {tag!r}"
+            raise DataError(f"TREC runs take no empty id and no white space in ids: {given}")
+        lines.append(line + "\n")
+    return lines
 
 
 # ── judgements ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from harness.config import ModelConfig
 from harness.engine.cache import Cache
@@ -18,13 +18,14 @@ from harness.engine.folder import OpenRun, open_run
 from harness.engine.interrupt import StopSignal
 from harness.engine.journal import Journal
 from harness.engine.plan import Plan, Unit
+from harness.engine.rankings import RankingsFile
 from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.scoring import Scorer, make_settings
-from harness.engine.waves import Player, Row, Stopped, Tally
+from harness.engine.waves import Player, Stopped, Tally
 from harness.errors import Interrupted
 from harness.protocols import Backend, Resources, TaskView
-from harness.store import SampleWriter, slug, write_record
-from harness.types import Ranking, RunRecord, Sample
+from harness.store import SampleWriter, write_record
+from harness.types import RunRecord, Sample
 
 CHUNK = 4096
 """Samples that are played together. A constant, not a setting: batches follow from it, and so must not change in a run."""
@@ -137,14 +138,14 @@ class _Run:
         )  # fmt: skip
         result = UnitResult(unit, scorer, signature, player.tally)
         with contextlib.ExitStack() as stack:
-            trec = self._trec_file(unit, stack)
+            rankings = self._rankings_file(unit, stack)
             for number, samples in enumerate(_chunks(data)):
                 rows = player.play(number, samples)
                 columns = scorer.add([row.sample for row in rows], [row.output for row in rows])
                 writer.write(row_columns(unit, rows), columns)
                 result.count(rows)
-                if trec is not None:
-                    _write_rankings(trec, rows, unit)
+                if rankings is not None:
+                    rankings.write(rows)
         result.seconds = time.monotonic() - clock
         tally, where = player.tally, (unit.entry, unit.task.name)
         self.options.listener(UnitFinished(*where, tally.done, tally.missing, tally.cached, result.seconds))
@@ -173,13 +174,10 @@ class _Run:
     def _metric_names(self) -> list[str]:
         return list(dict.fromkeys(name for unit in self.plan.units for name in unit.task.metric_specs))
 
-    def _trec_file(self, unit: Unit, stack: contextlib.ExitStack) -> TextIO | None:
+    def _rankings_file(self, unit: Unit, stack: contextlib.ExitStack) -> RankingsFile | None:
         if "ranking" not in unit.task.suite.gives():
             return None
-        folder = self.opened.folder / "runs"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{slug(unit.task.name)}.{slug(unit.entry)}.trec"
-        return stack.enter_context(path.open("w", encoding="utf-8", newline="\n"))
+        return stack.enter_context(RankingsFile(self.opened.folder / "runs", unit, self.say))
 
     def _how_to_go_on(self) -> str:
         return f"stopped; everything answered so far is in {self.opened.folder}\ngo on with: {self.options.command}"
@@ -195,18 +193,7 @@ def _progress(unit: Unit, total: int, tally: Tally) -> Event:
     return UnitProgress(unit.entry, unit.task.name, tally.done, total, tally.missing, tally.cached, tally.resumed)
 
 
-def _write_rankings(stream: TextIO, rows: Sequence[Row], unit: Unit) -> None:
-    for row in rows:
-        if isinstance(row.output.answer, Ranking) and row.repeat == 0:
-            stream.writelines(ranking_lines(row.sample.id, row.output.answer, slug(unit.entry)))
-
-
 def exit_code(record: RunRecord, max_missing: float) -> int:
     """4 where some unit lacks more than the allowed share of its outputs, else 0."""
     shares: Mapping[str, Any] = record.counts["units"]
     return 4 if any(unit["missing"] > max_missing * unit["rows"] for unit in shares.values()) else 0
-
-
-def ranking_lines(query: str, ranking: Ranking, tag: str) -> Iterator[str]:
-    for rank, (document, score) in enumerate(zip(ranking.documents, ranking.scores), 1):
-        yield f"{query} Q0 {document} {rank} {score!r} {tag}\n"

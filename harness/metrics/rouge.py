@@ -191,24 +191,23 @@ def _one_lcs(matches: Sequence[int], length: int) -> int:
     """Positions (bits) of the longest common subsequence that rouge-score reads out of its table; there may be others.
 
     ``matches[j]`` has the bits of the positions that equal token j of the other sentence. With L[i][j] the table, bit i - 1 of
-    ``rises[j]`` says that L[i][j] > L[i-1][j] (bit-parallel, Hyyrö 2004). From (i, j) rouge-score steps to (i-1, j-1) on a
-    match, to (i, j-1) if L[i][j-1] > L[i-1][j], which is a rise in both columns, and else to (i-1, j): hence for each j only
-    the highest position with one of the first two matters.
+    ``rises[j - 1]`` says that L[i][j] > L[i-1][j] (bit-parallel, Hyyrö 2004). From (i, j) rouge-score steps to (i-1, j-1) on
+    a match, to (i, j-1) if L[i][j-1] > L[i-1][j], which without a match is the same as a rise, and else to (i-1, j): hence
+    for each j only the highest position with a match or a rise matters.
     """
     full = (1 << length) - 1
-    flat, rises = full, [0]
+    level, rises = full, []
     for match in matches:
-        common = flat & match
-        flat = ((flat + common) | (flat - common)) & full
-        rises.append(full & ~flat)
+        common = level & match
+        level = ((level + common) | (level - common)) & full
+        rises.append(full & ~level)
     chosen, below = 0, full
-    for j in range(len(matches), 0, -1):
-        match = matches[j - 1] & below
-        top = (match | (rises[j - 1] & rises[j] & below)).bit_length()
+    for match, rise in zip(reversed(matches), reversed(rises)):
+        top = ((match | rise) & below).bit_length()
         if top == 0:
             break
         below = (1 << top) - 1
-        if match >> (top - 1):
+        if match >> (top - 1) & 1:
             chosen |= 1 << (top - 1)
             below >>= 1
     return chosen

@@ -56,11 +56,12 @@ def _metrics(record: RunRecord, task: str, entry: str | None) -> TextTable:
         named = f"{metric} {ARROWS[facts.get(metric, {}).get('higher_is_better')]}".rstrip()
         for estimate in estimates:
             if estimate["metric"] == metric:
-                mark = "*" if estimate["primary"] else ""
-                rows.append((f"{named}{mark}", estimate["entry"], *_value(estimate), *_counts(estimate), estimate["reason"] or ""))
+                marked = f"{named}*" if estimate["primary"] else named
+                rows.append((marked, estimate["entry"], *_value(estimate), *_counts(estimate), estimate["reason"] or ""))
     data = record.data_fingerprints.get(task, {})
     version = f", version {data['version']}" if "version" in data else ""
-    return TextTable(f"{task}{version} (* primary metric)", ("metric", "entry", "value", "interval", "n", "missing", "remark"), tuple(rows))
+    headers = ("metric", "entry", "value", "interval", "n", "missing", "remark")
+    return TextTable(f"{task}{version} (* primary metric)", headers, tuple(rows))
 
 
 def _slices(record: RunRecord, task: str, entry: str | None) -> TextTable:

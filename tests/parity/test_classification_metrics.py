@@ -63,9 +63,9 @@ def test_real_labels(intents: tuple[list[str], list[str]]) -> None:
 @pytest.mark.parametrize("average", ["macro", "weighted"])
 @pytest.mark.parametrize("multi_class", ["ovr", "ovo"])
 def test_real_labels_with_probabilities(intents: tuple[list[str], list[str]], multi_class: str, average: str) -> None:
-    targets, predictions = intents
-    labels = sorted(set(targets))
-    scores = np.random.default_rng(3).dirichlet(np.full(77, 0.5), size=len(targets)).round(3)  # rounding makes ties
+    labels = sorted(set(intents[0]))[:77 if multi_class == "ovr" else 20]  # all pairs of 77 take scikit-learn 10 seconds
+    targets, predictions = zip(*((t, p if p in labels else UNSEEN) for t, p in zip(*intents) if t in labels))
+    scores = np.random.default_rng(3).dirichlet(np.full(len(labels), 0.5), size=len(targets)).round(3)  # rounding makes ties
     scores[np.arange(len(targets)), [labels.index(p) if p != UNSEEN else 0 for p in predictions]] += 0.02
     scores /= scores.sum(axis=1, keepdims=True)
     samples = [Sample(str(i), target=t) for i, t in enumerate(targets)]

@@ -112,27 +112,30 @@ def test_cranfield_with_a_coarse_run(shared_data: SharedData) -> None:
     words = {(d.findtext("docno") or "").strip(): set((d.findtext("text") or "").split()) for d in documents}
     titles = ElementTree.parse(shared_data("cranfield/cran.qry.xml")).findall(".//top")
     run = {}
-    for position, top in enumerate(titles, start=1):  # the judgements name queries by their position
+    for position, top in list(enumerate(titles, start=1))[::3]:  # the judgements name queries by their position
         query = set((top.findtext("title") or "").split())
         counts = Counter({document: len(query & text) for document, text in words.items()})
         run[str(position)] = {document: float(n) for document, n in counts.items() if n}
-    assert (len(words), len(run)) == (1400, 225)
+    assert (len(words), len(titles), len(run)) == (1400, 225, 75)
     assert_equal_to_reference(qrels, run)
     assert 0.01 < statistics.fmean(per_query("ndcg@10", qrels, run).values()) < 0.5
 
 
 names = st.sampled_from(["d1", "d2", "d10", "D1", "é", "z", "～", "😀"])
+judgements = st.dictionaries(names, st.integers(-2, 4), min_size=1).filter(
+    lambda grades: max(grades.values()) >= 0  # pytrec_eval 0.5.11 writes out of bounds where all grades are negative
+)
 runs = st.dictionaries(names, st.sampled_from([-1.0, 0.0, 0.5, 0.1 + 0.2, 0.3, 0.5 + 1e-12, 1e-60, 7.0, 1e300, math.inf]), max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.dictionaries(names, st.integers(-2, 4), min_size=1), runs, st.integers(1, 4))
+@settings(max_examples=150, deadline=None)
+@given(judgements, runs, st.integers(1, 4))
 def test_made_runs(judged: dict[str, int], ranked: dict[str, float], level: int) -> None:
     assert_equal_to_reference({"q": judged}, {"q": ranked}, level)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.dictionaries(names, st.integers(-2, 4), min_size=1), runs, st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+@given(judgements, runs, st.integers(1, 5))
 def test_reciprocal_rank_with_a_cut(judged: dict[str, int], ranked: dict[str, float], k: int) -> None:
     """trec_eval cuts the run and takes ``recip_rank``."""
     with np.errstate(over="ignore"):
@@ -142,8 +145,8 @@ def test_reciprocal_rank_with_a_cut(judged: dict[str, int], ranked: dict[str, fl
     assert per_query(f"mrr@{k}", {"q": judged}, {"q": ranked})["q"] == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.dictionaries(names, st.integers(-2, 4), min_size=1), runs, st.integers(1, 8))
+@settings(max_examples=100, deadline=None)
+@given(judgements, runs, st.integers(1, 8))
 def test_exponential_gain_is_linear_gain_of_other_grades(judged: dict[str, int], ranked: dict[str, float], k: int) -> None:
     grades = {document: 2 ** max(grade, 0) - 1 for document, grade in judged.items()}
     expected = pytrec_eval.RelevanceEvaluator({"q": grades}, {f"ndcg_cut.{k}"}).evaluate({"q": ranked})["q"][f"ndcg_cut_{k}"]

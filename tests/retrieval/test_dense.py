@@ -116,6 +116,14 @@ def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     assert encoder.seen == [("document", 30)]
 
 
+def test_a_file_with_another_number_of_vectors_is_made_again(tmp_path: Path) -> None:
+    opened(tmp_path, HashedWords(), TinyCorpus(texts(30)))
+    encoder = HashedWords()
+    backend = opened(tmp_path, encoder, TinyCorpus(texts(31)))
+    assert encoder.seen == [("document", 31)]
+    assert len(rankings(backend, ["cat"], 100)[0].documents) == 31
+
+
 def test_nothing_is_kept_of_an_encoder_without_fixed_answers(tmp_path: Path) -> None:
     encoder = HashedWords()
     encoder.cacheable = False

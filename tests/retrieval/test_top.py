@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.retrieval.top import Ids
@@ -11,6 +11,7 @@ def literal_ranking(ids: list[str], scores: list[float], k: int) -> list[tuple[s
     return sorted(by_id, key=lambda pair: -pair[1])[:k]
 
 
+@settings(deadline=None)
 @given(
     ids=st.lists(st.text(min_size=1, max_size=3, alphabet="aZ09é中𝄞"), unique=True, min_size=1, max_size=12),
     data=st.data(),

@@ -20,10 +20,6 @@ def mean_aggregate(stats: Array, weights: Array) -> Array:
     return mean(weights @ stats)
 
 
-def maximum(stats: Array, weights: Array) -> Array:
-    return np.where(weights > 0, stats[:, 0], -np.inf).max(axis=1)
-
-
 def column(*values: float) -> Array:
     return np.stack([np.array(values, dtype=float), np.where(np.isnan(values), NAN, 1.0)], axis=1)
 
@@ -102,12 +98,15 @@ def test_no_interval_on_request() -> None:
     assert result.value == pytest.approx(0.3)
 
 
-def test_value_stays_inside_the_interval() -> None:
-    result = estimate(column(1, 2, 3, 100), maximum, rng=np.random.default_rng(0), level=0.5)
-    assert result.value == 100
-    assert result.low is not None
-    assert result.high is not None
-    assert result.low <= 100 <= result.high
+def test_interval_is_stretched_to_a_value_that_resampling_misses() -> None:
+    def distinct(stats: Array, weights: Array) -> Array:
+        return (weights > 0).sum(axis=1).astype(float)
+
+    result = estimate(column(*range(50)), distinct, rng=np.random.default_rng(0))
+    draws = np.random.default_rng(0).integers(0, 50, size=(1000, 50))
+    low, high = np.percentile([len(set(row)) for row in draws], [2.5, 97.5])
+    assert high < 40  # a resampling holds about 63 % of the rows
+    assert (result.low, result.value, result.high) == (low, 50, 50)
 
 
 def test_same_seed_same_result() -> None:
@@ -193,6 +192,17 @@ def test_repeats_are_averaged_inside_their_sample(finish: object) -> None:
     result = of(rows, finish=finish, units=np.array([0, 0, 0, 0, 1]), n_bootstrap=4000)
     assert (result.value, result.n, result.n_missing) == (pytest.approx(0.625), 2, 0)
     assert (result.low, result.high) == pytest.approx((0.25, 1.0))  # two samples: one of them drawn twice in half the cases
+
+
+@pytest.mark.parametrize("finish", [mean, None])
+def test_uneven_repeats_inside_clusters(finish: object) -> None:
+    rows = column(1.0, 0.0, 0.0, 0.0, 1.0, 0.5)  # samples 0.25, 1.0, 0.5; the first two share a cluster
+    units, groups = np.array([0, 0, 0, 0, 1, 2]), np.array([0, 0, 1])
+    result = of(rows, finish=finish, units=units, groups=groups, n_bootstrap=300, rng=np.random.default_rng(3))
+    clusters = [[0.25, 1.0], [0.5]]
+    draws = np.random.default_rng(3).integers(0, 2, size=(300, 2))
+    low, high = np.percentile([np.mean([v for c in row for v in clusters[c]]) for row in draws], [2.5, 97.5])
+    assert (result.value, result.low, result.high) == pytest.approx((1.75 / 3, low, high), rel=1e-12)
 
 
 def test_missing_rows_are_left_out_counted_and_bounded() -> None:

@@ -25,6 +25,11 @@ def test_a_difference_that_may_be_zero_is_a_tie() -> None:
     assert ranks_with_ties(replicates[:2], np.array([0.0, 0.94]), True, level=0.9) == [2, 1]
 
 
+def test_equal_models_tie() -> None:
+    same = np.tile(np.linspace(0, 1, 11), (2, 1))
+    assert ranks_with_ties(same, np.array([0.5, 0.5]), True) == [1, 1]
+
+
 def test_ties_are_not_transitive() -> None:
     wide, still = np.linspace(-1, 1, 101), np.zeros(101)
     assert ranks_with_ties(np.stack([0.5 + still, 0.0 + wide, -0.5 + still]), np.array([0.5, 0.0, -0.5]), True) == [1, 1, 2]

@@ -1,0 +1,109 @@
+"""Predictions and references that are already in memory: lists, arrays, mappings from ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+from harness.engine.predictions import Given, Material, Truth, binary_of, paired, reference_texts
+from harness.engine.wants import Reading, Wants
+from harness.errors import DataError, UsageError
+from harness.types import Answer, Key, Label, Likelihoods, Number, Output, Ranking, Sample, Text, Vectors
+
+_ANSWERS: Mapping[str, type] = {
+    "text": Text, "label": Label, "ranking": Ranking, "number": Number, "likelihoods": Likelihoods, "vectors": Vectors,
+}  # fmt: skip
+
+
+def material_of_lists(wants: Wants, predictions: Any, truth: Truth | None, reading: Reading) -> Material:
+    """Pair predictions in memory with truth.
+
+    Texts are strings; labels strings, integers or booleans; probabilities mappings from label to number, or one number (of the
+    positive label); rankings mappings from document to score, or Rankings. Any answer type may stand for itself, an Output too.
+    """
+    ids, values, by_id = _items(predictions, "predictions")
+    need_scores = wants.family == "label" and any(_is_score(value, wants) for value in values)
+    binary = binary_of([] if truth is None else truth.samples, reading) if need_scores else None
+    outputs = []
+    for id_, value in zip(ids, values):
+        if isinstance(value, Output):
+            outputs.append(value)
+            continue
+        if binary is not None and _is_score(value, wants):
+            answer: Answer = binary.label(float(value), None)
+        else:
+            answer = _answer(value, wants, id_)
+        outputs.append(Output(Key(id_), answer))
+    return paired(Given("predictions", outputs, by_id), truth, wants)
+
+
+def truth_of_lists(wants: Wants, references: Any) -> Truth:
+    """References (one text or several an item), targets, judgements ``{query: {document: grade}}``, or Samples."""
+    ids, values, by_id = _items(references, "references")
+    if all(isinstance(value, Sample) for value in values):
+        return Truth("references", values, by_id=True)
+    if "qrels" in wants.truth:
+        if not by_id:
+            raise UsageError("score: judgements must be a mapping {query: {document: grade}}")
+        samples = [Sample(id_, qrels=_grades(value, id_)) for id_, value in zip(ids, values)]
+    elif wants.family == "label":
+        samples = [Sample(id_, target=_target(value)) for id_, value in zip(ids, values)]
+    else:
+        samples = [Sample(id_, references=reference_texts(value, f"references[{id_}]")) for id_, value in zip(ids, values)]
+    return Truth("references", samples, by_id)
+
+
+def _items(given: Any, what: str) -> tuple[list[str], list[Any], bool]:
+    """Ids, values, and whether the ids mean something."""
+    if isinstance(given, Mapping):
+        ids, values = [str(key) for key in given], list(given.values())
+    elif isinstance(given, Iterable) and not isinstance(given, bytes):
+        values = list(given)
+        ids = [str(number) for number in range(1, len(values) + 1)]
+    else:
+        raise UsageError(f"score: {what} must be a path, a binary stream, a list or a mapping from ids, got {type(given).__name__}")
+    if not values:
+        raise DataError(f"{what}: nothing in it")
+    return ids, values, isinstance(given, Mapping) or isinstance(values[0], Output)
+
+
+def _is_score(value: Any, wants: Wants) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return False
+    return wants.only_scores or not isinstance(value, Integral)
+
+
+def _answer(value: Any, wants: Wants, id_: str) -> Answer:
+    if isinstance(value, _ANSWERS.get(wants.family, tuple(_ANSWERS.values()))):
+        answer: Answer = value
+        return answer
+    match wants.family:
+        case "text" if isinstance(value, str):
+            return Text(value)
+        case "label" if isinstance(value, Mapping):
+            probabilities = {str(label): float(number) for label, number in value.items()}
+            return Label(max(probabilities, key=probabilities.__getitem__, default=None), probabilities)
+        case "label" if value is None or isinstance(value, str | Integral) or _is_flag(value):
+            return Label(None if value is None else str(value))
+        case "ranking" if isinstance(value, Mapping):
+            return Ranking(tuple(map(str, value)), tuple(map(float, value.values())))
+        case "number" if isinstance(value, Real):
+            return Number(float(value))
+    raise DataError(f"predictions[{id_}]: {wants.who} cannot take {value!r:.60} ({type(value).__name__})")
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+
+
+def _target(value: Any) -> Any:
+    return value if value is None else str(value)
+
+
+def _grades(value: Any, id_: str) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise DataError(f"references[{id_}]: judgements must be a mapping from document to grade, got {value!r:.60}")
+    return {str(document): int(grade) for document, grade in value.items()}
+
+

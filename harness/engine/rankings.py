@@ -1,0 +1,43 @@
+"""Rankings as TREC run files beside the record, for any other evaluation tool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from harness.data.trec import run_lines
+from harness.engine.plan import Unit
+from harness.engine.waves import Row
+from harness.errors import DataError
+from harness.store import slug
+from harness.types import Ranking
+
+
+class RankingsFile:
+    """``runs/<task>.<entry>.trec`` of one unit. Ids that TREC's form cannot hold end it with a note: the answers are kept elsewhere."""
+
+    def __init__(self, folder: Path, unit: Unit, say: Callable[[str], None]) -> None:
+        folder.mkdir(exist_ok=True)
+        self._tag, self._say = slug(unit.entry), say
+        self._path = folder / f"{slug(unit.task.name)}.{self._tag}.trec"
+        self._stream = self._path.open("w", encoding="utf-8", newline="\n")
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Append the rankings of the first repeat."""
+        if self._stream.closed:
+            return
+        try:
+            for row in rows:
+                if isinstance(row.output.answer, Ranking) and row.repeat == 0:
+                    self._stream.writelines(run_lines(row.sample.id, row.output.answer, self._tag))
+        except DataError as error:
+            self._say(f"{self._path.name} is not written: {error}")
+            self._stream.close()
+            self._path.unlink()
+
+    def __enter__(self) -> RankingsFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stream.close()

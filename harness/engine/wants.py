@@ -1,0 +1,114 @@
+"""What a call of ``score`` wants of its input: which kind of answer, which truth beside it, and how files are to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from harness.engine.plan import ANSWER_NEEDS
+from harness.errors import UsageError, did_you_mean
+from harness.protocols import Metric
+
+Family = Literal["text", "label", "ranking", "number", "likelihoods", "vectors", "any"]
+Form = Literal["text", "jsonl", "csv", "tsv", "trec"]
+
+_FAMILY_OF: Mapping[str, Family] = {
+    "text": "text", "label": "label", "probabilities": "label", "logprobs": "label", "ranking": "ranking", "number": "number",
+    "likelihoods": "likelihoods", "vectors": "vectors",
+}  # fmt: skip
+_FORMS: Mapping[Family, tuple[Form, ...]] = {
+    "text": ("text", "jsonl", "csv", "tsv"), "label": ("text", "jsonl", "csv", "tsv"), "ranking": ("trec", "jsonl"),
+}  # fmt: skip
+_OPTIONS: Mapping[str, tuple[Family, ...]] = {
+    "field": ("text",), "target": ("text", "label"), "label": ("label",), "score": ("label",), "positive": ("label",),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read; what is None follows from the metrics and from what the first lines look like.
+
+    input_format : ``text`` (a line an answer), ``jsonl``, ``csv``, ``tsv`` or ``trec``.
+    field : the field or column that holds the text.
+    target : the field or column that holds the truth: references of texts, targets of labels.
+    label : the field or column that holds the predicted label.
+    score : the field or column that holds the score or probability of the positive label.
+    positive : the label that scores are of; by default, of two labels, the one that sorts last.
+    """
+
+    input_format: str | None = None
+    field: str | None = None
+    target: str | None = None
+    label: str | None = None
+    score: str | None = None
+    positive: str | None = None
+
+    def __post_init__(self) -> None:
+        forms = get_args(Form)
+        if self.input_format is not None and self.input_format not in forms:
+            guess = did_you_mean(self.input_format, forms)
+            raise UsageError(f"score: input format must be one of {', '.join(forms)}, got {self.input_format!r}{guess}")
+
+    @property
+    def names_columns(self) -> bool:
+        """Whether a column of the predictions is named."""
+        return any(name is not None for name in (self.field, self.label, self.score))
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """The kind of answer that all metrics of a call take, and every word of their ``needs``."""
+
+    family: Family
+    needs: frozenset[str]
+    who: str
+
+    @property
+    def truth(self) -> frozenset[str]:
+        """What samples, not answers, must have: references, target, qrels, …"""
+        return self.needs - ANSWER_NEEDS
+
+    @property
+    def only_scores(self) -> bool:
+        """Whether what is measured is probabilities (or scores) of labels and nothing else."""
+        return "probabilities" in self.needs and not self.needs & {"label", "logprobs"}
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of files that hold this kind of answer, the usual one first."""
+        return _FORMS.get(self.family, ("jsonl",))
+
+
+def wants_of(metrics: Mapping[str, Metric]) -> Wants:
+    """What these metrics take together. Raises UsageError where they need different kinds of answers, or a model."""
+    families: dict[Family, str] = {}
+    for spec, metric in metrics.items():
+        if metric.roles:
+            raise UsageError(f"score: {spec} needs a model for the role {metric.roles[0]!r}, and files have none: use harness run")
+        for need in sorted(metric.needs & _FAMILY_OF.keys()):
+            families.setdefault(_FAMILY_OF[need], spec)
+    if len(families) > 1:
+        (one, first), (other, second) = list(families.items())[:2]
+        raise UsageError(f"score: {first} needs {_named(one)} and {second} needs {_named(other)}: score them in two calls")
+    needs = frozenset[str]().union(*(metric.needs for metric in metrics.values()))
+    return Wants(next(iter(families), "any"), needs, ", ".join(metrics))
+
+
+def check_reading(wants: Wants, reading: Reading) -> None:
+    """Refuse options that these metrics have no use for. Raises UsageError."""
+    if reading.input_format is not None and reading.input_format not in wants.forms:
+        raise UsageError(f"score: {wants.who} can be read from {_or(wants.forms)}, not from {reading.input_format}")
+    for option, families in _OPTIONS.items():
+        if getattr(reading, option) is not None and wants.family not in families:
+            raise UsageError(f"score: {option!r} names a part of {_or([_named(f) for f in families])}; {wants.who} needs {_named(wants.family)}")
+    if reading.input_format == "text" and reading.names_columns:
+        raise UsageError("score: lines of plain text have no fields: leave out the names, or give input format jsonl, csv or tsv")
+
+
+def _named(family: Family) -> str:
+    return {"text": "texts", "label": "labels", "ranking": "rankings", "number": "numbers", "any": "outputs"}.get(family, family)
+
+
+def _or(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
