@@ -120,13 +120,13 @@ class Builder:
     def _metrics(self, specs: Node | None) -> dict[str, Metric | None]:
         """Spec as written -> metric, None for those that cannot be built."""
         metrics: dict[str, Metric | None] = {}
-        signatures: set[str] = set()
+        seen: set[str] = set()
         for item in specs.items if specs else ():
             if isinstance(item.value, str):
                 metric = metrics[item.value] = self._metric(item.value, item.place)
-                if metric is not None and metric.spec in signatures:
+                if metric is not None and metric.spec in seen:
                     self.problems.add(item.place, f"duplicate metric {item.value!r}")
-                signatures |= {metric.spec} if metric is not None else set()
+                seen |= {metric.spec} if metric is not None else set()
         return metrics
 
     def _metric(self, text: str, place: Place) -> Metric | None:

@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
@@ -44,17 +43,19 @@ Name: TypeAlias = Annotated[str, Strict(), AfterValidator(_printable), Words("a 
 Number: TypeAlias = Annotated[float, Strict(), Words("a number")]
 Whole: TypeAlias = Annotated[int, Strict(), Words("an integer")]
 Flag: TypeAlias = Annotated[bool, Strict(), Words("true or false")]
-Count: TypeAlias = Annotated[int, Strict(), Ge(1), Words("an integer ≥ 1")]
-Seed: TypeAlias = Annotated[int, Strict(), Ge(0), Words("an integer ≥ 0")]
-Fraction: TypeAlias = Annotated[float, Strict(), Ge(0), Le(1), Words("a number from 0 to 1")]
-Probability: TypeAlias = Annotated[float, Strict(), Gt(0), Lt(1), Words("a number > 0 and < 1")]
-Drop: TypeAlias = Annotated[float, Strict(), Ge(0), Words("a number ≥ 0")]
+Count: TypeAlias = Annotated[int, Strict(), Field(ge=1), Words("an integer ≥ 1")]
+Seed: TypeAlias = Annotated[int, Strict(), Field(ge=0), Words("an integer ≥ 0")]
+Fraction: TypeAlias = Annotated[float, Strict(), Field(ge=0, le=1), Words("a number from 0 to 1")]
+Probability: TypeAlias = Annotated[float, Strict(), Field(gt=0, lt=1), Words("a number > 0 and < 1")]
+Drop: TypeAlias = Annotated[float, Strict(), Field(ge=0), Words("a number ≥ 0")]
 Percent: TypeAlias = Annotated[str, Strict(), Field(pattern=r"^[0-9]+(\.[0-9]+)?%$"), Words("a percentage such as '2%'")]
-Names: TypeAlias = Annotated[tuple[Text, ...], MinLen(1), Words("a list of at least one string")]
-Seeds: TypeAlias = Annotated[tuple[Seed, ...], MinLen(1), AfterValidator(_different), Words("a list of at least one integer")]
+Names: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1), Words("a list of at least one string")]
+Seeds: TypeAlias = Annotated[
+    tuple[Seed, ...], Field(min_length=1), AfterValidator(_different), Words("a list of at least one integer")
+]
 Table: TypeAlias = Annotated[Mapping[str, Any], Words("a mapping")]
-FullTable: TypeAlias = Annotated[Mapping[str, Any], MinLen(1), Words("a mapping with at least one entry")]
-FullList: TypeAlias = Annotated[tuple[Any, ...], MinLen(1), Words("a list of at least one value")]
+FullTable: TypeAlias = Annotated[Mapping[str, Any], Field(min_length=1), Words("a mapping with at least one entry")]
+FullList: TypeAlias = Annotated[tuple[Any, ...], Field(min_length=1), Words("a list of at least one value")]
 
 
 class Document(BaseModel):
@@ -115,7 +116,7 @@ class RuleDocument(Document):
         return self
 
 
-Rules: TypeAlias = Annotated[tuple[RuleDocument, ...], MinLen(1), Words("a list of at least one rule")]
+Rules: TypeAlias = Annotated[tuple[RuleDocument, ...], Field(min_length=1), Words("a list of at least one rule")]
 
 
 class GateDocument(Document):
@@ -250,7 +251,8 @@ def _annotation(hint: Any, default: Any = None) -> Any:
         return Mapping[str, _annotation(arguments[1])]  # type: ignore[misc]
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         base = default if isinstance(default, hint) else None
-        return Annotated[model_of(hint), AfterValidator(_builder(hint, base)), Words("a mapping")]
+        words = "a mapping or the path of a YAML file" if hint is PromptTemplate else "a mapping"
+        return Annotated[model_of(hint), AfterValidator(_builder(hint, base)), Words(words)]
     return Any
 
 

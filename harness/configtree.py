@@ -65,7 +65,7 @@ class Files:
         if not isinstance(item.value, str):
             self.problems.add(item.place, f"expected a path or a list of paths, got {got(item)}")
             return None
-        path = self.locate(item.value, item.place, "include")
+        path = self._locate_file(item.value, item.place, "include")
         if path in within:
             chain = " → ".join(shown(p) for p in (*within[within.index(path) :], path))
             self.problems.add(item.place, f"include: {item.value!r} includes itself: {chain}")
@@ -76,10 +76,17 @@ class Files:
         """The absolute path of what ``key`` names at a place: beside the file, else under the project root."""
         places = _places(written, place.folder)
         for path in places:
-            if path.exists():
+            if os.path.exists(path):
                 return path
         self.problems.add(place, f"{key}: {written!r} does not exist: looked at {' and at '.join(map(shown, places))}")
         return None
+
+    def _locate_file(self, written: str, place: Place, key: str) -> Path | None:
+        path = self.locate(written, place, key)
+        if path is not None and path.is_dir():
+            self.problems.add(place, f"{key}: {written!r} is a folder; expected a YAML file")
+            return None
+        return path
 
     def task_trees(self, tasks: Node) -> list[TaskTree]:
         """The entries of a run's ``tasks:``, globs expanded and overrides merged, in order."""
@@ -101,8 +108,8 @@ class Files:
 
     def _matches(self, written: str, place: Place, key: str) -> list[Path]:
         places = _places(written, place.folder)
-        if not any(mark in written for mark in "*?[") or any(path.exists() for path in places):
-            path = self.locate(written, place, key)
+        if not any(mark in written for mark in "*?[") or any(map(os.path.exists, places)):
+            path = self._locate_file(written, place, key)
             return [] if path is None else [path]
         for folder in _folders(place.folder):
             found = sorted(Path(os.path.abspath(folder / name)) for name in glob(written, root_dir=folder, recursive=True))
@@ -122,7 +129,9 @@ class Files:
 
     def prompt(self, node: Node, key: str) -> Node:
         """The mapping in the file that a prompt's path names; the node itself if it is no path or there is no such file."""
-        path = self.locate(node.value, node.place, key) if isinstance(node.value, str) else None
+        written = node.value if isinstance(node.value, str) else ""
+        is_path = 0 < len(written) < 1000 and not any(mark in written for mark in ("{{", "{%", "\n"))
+        path = self._locate_file(written, node.place, key) if is_path else None
         read = self.mapping(path) if path is not None else None
         return node if read is None else replace(read, key=node.key)
 

@@ -432,6 +432,9 @@ TASK_FAULTS: Mapping[str, tuple[dict[str, str], str]] = {
     "missing split": ({"data": f"{{format: {HERE}:Lines, path: data/a.txt, splits: {{train: t.txt}}}}"},
                       "3:75: splits.train: 't.txt' does not exist: looked at tasks/t.txt and at t.txt"),
     "missing prompt": ({"prompt": "p.yaml"}, "5:9: prompt: 'p.yaml' does not exist: looked at tasks/p.yaml and at p.yaml"),
+    "prompt in a folder": ({"prompt": "data"}, "5:9: prompt: 'data' is a folder; expected a YAML file"),
+    "prompt as text": ({"prompt": '"Say {{ x }}"'}, "5:9: expected a mapping or the path of a YAML file, got 'Say {{ x }}'"),
+    "prompt as long text": ({"prompt": "x" * 5000}, f"5:9: expected a mapping or the path of a YAML file, got '{'x' * 58}…"),
     "sample's key": ({"sample": "{zzz: x}"}, "4:10: unknown key 'zzz'; known: choices, contexts, group, id, input, qrels, "
                      "references, slices, target"),
     "data as text": ({"data": "a.txt"}, "3:7: expected a mapping, got 'a.txt'"),
@@ -503,6 +506,7 @@ RUN_FAULTS: Mapping[str, tuple[str, str]] = {
     "missing used task": (RUN.replace("tasks/a.yaml", "{use: x.yaml}"),
      "3:15: use: 'x.yaml' does not exist: looked at configs/x.yaml "
                           "and at x.yaml"),
+    "task is a folder": (RUN.replace("tasks/a.yaml", "tasks"), "3:9: tasks: 'tasks' is a folder; expected a YAML file"),
     "no glob": (RUN.replace("tasks/a.yaml", "tasks/x*.yaml"), "3:9: tasks: 'tasks/x*.yaml' matches no file: looked at "
                 "configs/tasks/x*.yaml and at tasks/x*.yaml"),
     "task as number": (RUN.replace("tasks/a.yaml", "5"), "3:9: expected the path of a task file, got 5"),

@@ -35,7 +35,7 @@ COMMANDS = (
     Command("show", "harness.cli.show", "what a run found, or its samples"),
     Command("leaderboard", "harness.cli.leaderboard", "the leaderboard of a run"),
     Command("rescore", "harness.cli.rescore", "score the stored answers of a run again"),
-    Command("list", "harness.cli.list", "runs, tasks, metrics, backends, suites, formats"),
+    Command("list", "harness.cli.listing", "runs, tasks, metrics, backends, suites, formats"),
     Command("schema", "harness.cli.schema", "the JSON Schema of task or run files, for editors"),
     Command("cache", "harness.cli.cache", "what the answer cache holds, or clear it"),
 )

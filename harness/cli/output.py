@@ -24,7 +24,14 @@ def console(*, stderr: bool = False) -> Console:
     """A console that takes no text for markup; in a file or a pipe it is wide enough to leave tables whole."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS") else _WIDTH_OF_A_FILE
-    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+    return _Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+class _Console(Console):
+    """A console that leaves a pipe that nobody reads to :func:`harness.cli.main`; rich would exit with 1, our "regressed"."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def print_json(document: Mapping[str, Any]) -> None:

@@ -51,7 +51,7 @@ class Pace:
 
 
 class Bars:
-    """One line a unit on a terminal: bar, rate, time left, missing, from the cache, resumed. Notes go above the lines."""
+    """A bar for the unit that goes: rate, time left, missing, from the cache, resumed. Notes and finished units stand above it."""
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -68,6 +68,7 @@ class Bars:
 
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
+        self._progress.console.print()
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Note):
@@ -84,10 +85,9 @@ class Bars:
             facts = ", ".join([*_speed(pace, self._clock()), *_sources(event.missing, event.cached, event.resumed)])
             self._progress.update(self._tasks[event.entry, event.task], completed=event.done, facts=facts)
         else:
-            counts = self._paces[event.entry, event.task].counts
-            sources = _sources(event.missing, event.cached, counts.resumed if counts else 0)
-            facts = ", ".join([_seconds(event.seconds), *sources])
-            self._progress.update(self._tasks[event.entry, event.task], completed=event.done, facts=facts)
+            self._progress.remove_task(self._tasks.pop((event.entry, event.task)))
+            self._progress.refresh()
+            self._progress.console.print(Text(_ending(event, self._paces[event.entry, event.task])), soft_wrap=True)
 
 
 class Lines:
@@ -110,7 +110,7 @@ class Lines:
         elif isinstance(event, UnitProgress):
             self._progress(event)
         else:
-            self._finished(event)
+            self._say(_ending(event, self._paces[event.entry, event.task]))
 
     def _progress(self, event: UnitProgress) -> None:
         key, now = (event.entry, event.task), self._clock()
@@ -121,17 +121,17 @@ class Lines:
         facts = [*_speed(self._paces[key], now), *_sources(event.missing, event.cached, event.resumed)]
         self._say(", ".join([f"{_unit(event)}: {event.done}/{event.total}", *facts]))
 
-    def _finished(self, event: UnitFinished) -> None:
-        counts = self._paces[event.entry, event.task].counts
-        sources = _sources(event.missing, event.cached, counts.resumed if counts else 0)
-        self._say(", ".join([f"{_unit(event)}: {event.done} done in {_seconds(event.seconds)}", *sources]))
-
     def _say(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
 
 
 def _opening(event: RunStarted) -> str:
     return f"{'going on with' if event.resumed else 'run'} {event.run_id} in {event.path}"
+
+
+def _ending(event: UnitFinished, pace: Pace) -> str:
+    sources = _sources(event.missing, event.cached, pace.counts.resumed if pace.counts else 0)
+    return ", ".join([f"{_unit(event)}: {event.done} done in {_seconds(event.seconds)}", *sources])
 
 
 def _unit(event: UnitStarted | UnitProgress | UnitFinished) -> str:

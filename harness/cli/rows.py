@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from harness.api import Run
@@ -56,23 +56,31 @@ def shown_samples(run: Run, selection: Selection) -> tuple[list[ShownSample], bo
 
 
 def print_sample(out: Console, sample: ShownSample) -> None:
-    """A heading and one paragraph each for prompt, answer, what was wanted and the values."""
+    """A heading, then a line each for prompt, answer, what was wanted and the values."""
     repeat = f", repeat {sample.repeat}" if sample.repeat else ""
     out.print(Text.assemble((sample.id, "bold"), f"  {sample.model} × {sample.task}{repeat}"))
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    for name, text in _lines(sample):
+        grid.add_row(Text(name, style="dim"), Text(text))
+    out.print(grid)
+    out.print()
+
+
+def _lines(sample: ShownSample) -> Iterator[tuple[str, str]]:
     if sample.prompt is not None:
-        _paragraph(out, "prompt", _tail(sample.prompt))
+        yield "prompt", _tail(sample.prompt)
     if sample.error is not None:
-        _paragraph(out, "missing", sample.error)
+        yield "missing", sample.error
     else:
-        _paragraph(out, "answer", sample.text if sample.text is not None else _answer(sample.answer))
+        yield "answer", sample.text if sample.text is not None else _answer(sample.answer)
     for name, value in sample.wanted.items():
-        _paragraph(out, name, _shown(value))
-    if sample.metrics:
-        _paragraph(out, "metrics", "   ".join(f"{name} {plain(value)}" for name, value in sample.metrics.items()))
+        yield name, _shown(value)
+    values = [f"{name} {plain(value)}" for name, value in sample.metrics.items() if value is not None]
+    if values:
+        yield "metrics", "   ".join(values)
     for name, reason in sample.missing.items():
         if reason != sample.error:
-            _paragraph(out, "missing", f"{name}: {reason}")
-    out.print()
+            yield "missing", f"{name}: {reason}"
 
 
 def _selected(run: Run, selection: Selection) -> Iterator[ShownSample]:
@@ -125,7 +133,3 @@ def _shown(value: Any) -> str:
 def _tail(prompt: str) -> str:
     """The end of a prompt: few-shot examples stand before it and are always the same."""
     return prompt if len(prompt) <= _TAIL else f"… {prompt[-_TAIL:]}"
-
-
-def _paragraph(out: Console, name: str, text: str) -> None:
-    out.print(Padding(Text.assemble((f"{name}: ", "dim"), text), (0, 0, 0, 2)))

@@ -5,11 +5,11 @@ from what the first lines look like, never from the file's name.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 from harness.codec import loads
 from harness.data.csv import read_csv
@@ -17,48 +17,168 @@ from harness.data.files import Source, name_of, numbered_lines
 from harness.data.jsonl import read_jsonl
 from harness.data.textlines import read_lines
 from harness.data.trec import read_qrels, read_run
-from harness.engine.predictions import Given, Material, Truth, binary_of, merged, paired, reference_texts
-from harness.engine.predictionrows import outputs_of_rows, value_at
+from harness.engine.predictionrows import Rows, outputs_of, samples_of, to_score
+from harness.engine.predictions import Binary, Given, Material, Truth, beside, binary_of, merged, paired
 from harness.engine.wants import Form, Reading, Wants
 from harness.errors import DataError, UsageError
-from harness.models.stored import row_key
-from harness.types import Answer, Key, Label, Number, Output, Sample, Text
+from harness.types import Answer, Key, Label, Output, Sample, Text
 
 _LOOKED_AT = 5
-_REFERENCES = ("references", "reference", "target")
-_JUDGED = ("qrels",)
-
-Rows = list[tuple[int, dict[str, Any]]]
-"""Line numbers and rows."""
 
 
-class HeldStream(io.BytesIO):
-    """A stream that was read to its end, so that it can be looked at before it is read; it keeps its name."""
+def held(source: Any) -> Source:
+    """A path, or a stream read to its end, so that it can be looked at before it is read."""
+    return Path(source) if isinstance(source, str | Path) else cast("BinaryIO", _HeldStream(source))
 
+
+class _HeldStream(io.BytesIO):
     def __init__(self, stream: Any) -> None:
-        super().__init__(stream.read())
+        data = stream.read()
         self.name = str(getattr(stream, "name", "<stream>"))
+        if not isinstance(data, bytes):
+            raise UsageError(f"score: {self.name} must be opened in binary mode")
+        super().__init__(data)
 
 
-def material_of_files(wants: Wants, predictions: Source, truth: Truth | None, reading: Reading) -> Material:
+def material_of_file(wants: Wants, predictions: Source, truth: Truth | None, reading: Reading) -> Material:
     """Pair a file of predictions with truth, or with the truth that stands in the same rows. Raises DataError, UsageError."""
     form = _form(wants, predictions, reading, has_truth=truth is not None)
     name = name_of(predictions)
     if form == "trec":
-        rankings = read_run(predictions)
-        outputs = [Output(Key(query), ranking) for query, ranking in rankings.items()]
-        return paired(Given(name, outputs, by_id=True), _needed(truth, wants, name, form), wants)
+        outputs = [Output(Key(query), ranking) for query, ranking in read_run(_from_start(predictions)).items()]
+        return paired(Given(name, outputs, by_id=True), _present(truth, wants, name, form), wants)
     if form == "text":
-        truth = _needed(truth, wants, name, form)
-        return paired(Given(name, _line_outputs(predictions, wants, truth, reading), by_id=False), truth, wants)
+        lines = list(read_lines(_from_start(predictions)))
+        if not lines:
+            raise DataError(f"{name}: no lines in it")
+        truth = _present(truth, wants, name, form)
+        return paired(Given(name, _line_outputs(lines, name, wants, truth.samples, reading), by_id=False), truth, wants)
     rows = _rows(predictions, form)
-    by_id = "id" in rows[0][1]
-    keys = _keys(rows, name, by_id)
-    if truth is None and wants.truth:
-        truth = Truth(name, _own_samples(rows, keys, name, wants, reading), by_id=True)
-        by_id = True
-    binary = None
-    if wants.family == "label" and truth is not None:
-        binary = lambda: binary_of(truth.samples, reading)  # noqa: E731 - only rows with a single score ask for it
-    outputs = outputs_of_rows(rows, keys, name, wants, reading, binary, is_table=form != "jsonl")
-    return paired(Given(name, outputs, by_id), truth, wants)
+    if truth is not None or not wants.truth - {"choices", "contexts"}:
+        outputs = outputs_of(rows, wants, reading, lambda: binary_of([] if truth is None else truth.samples, reading))
+        return paired(Given(name, outputs, rows.by_id), truth, wants)
+    samples = samples_of(rows, wants, reading, alone=False)
+    if samples is None:
+        raise _no_truth(wants, name, rows)
+    return beside(Given(name, outputs_of(rows, wants, reading, lambda: binary_of(samples, reading)), rows.by_id), samples)
+
+
+def truth_of_files(wants: Wants, files: Sequence[Source], reading: Reading) -> Truth:
+    """References, targets or judgements from files: of texts any number, of other answers one. Raises DataError, UsageError."""
+    if len(files) > 1 and wants.family != "text":
+        raise UsageError(f"score: {wants.who} takes one file of references, got {len(files)}")
+    return merged([_truth_of_file(wants, file, reading) for file in files])
+
+
+# ── forms ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _form(wants: Wants, source: Source, reading: Reading, *, has_truth: bool) -> Form:
+    if reading.input_format is not None:
+        return cast("Form", reading.input_format)
+    usual = wants.forms[0]
+    if usual == "jsonl" or _looks_like_objects(source, reading):
+        return "jsonl"
+    if usual == "text" and (reading.names_columns or (not has_truth and (reading.target or wants.family == "label"))):
+        return "csv"
+    return usual
+
+
+def _looks_like_objects(source: Source, reading: Reading) -> bool:
+    """Whether the first lines are JSON objects; where columns are named, whether the file begins like one."""
+    head = list(islice((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), _LOOKED_AT))
+    if not head or not head[0].lstrip().startswith(b"{"):
+        return False
+    return reading.names_columns or all(map(_is_object, head))
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _from_start(source: Source) -> Source:
+    if not isinstance(source, Path):
+        source.seek(0)
+    return source
+
+
+def _rows(source: Source, form: Form) -> Rows:
+    found: Iterable[tuple[int, dict[str, Any]]]
+    if form == "jsonl":
+        found = read_jsonl(_from_start(source))
+    elif form == "tsv":
+        found = read_csv(_from_start(source), "\t", "none")
+    else:
+        found = read_csv(_from_start(source))
+    numbers, rows = [], []
+    for number, row in found:
+        numbers.append(number)
+        rows.append(row)
+    if not rows:
+        raise DataError(f"{name_of(source)}: no rows in it")
+    return Rows(name_of(source), numbers, rows, is_table=form != "jsonl")
+
+
+# ── lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _line_outputs(lines: Sequence[str], name: str, wants: Wants, samples: Sequence[Sample], reading: Reading) -> list[Output]:
+    answers: Iterable[Answer]
+    if wants.family == "text":
+        answers = map(Text, lines)
+    elif wants.only_scores:
+        answers = _line_scores(lines, name, binary_of(samples, reading))
+    elif "probabilities" in wants.needs:
+        raise UsageError(f"score: lines hold labels or scores, and {wants.who} needs both: give a table or JSON objects")
+    else:
+        answers = (Label(line.strip() or None) for line in lines)
+    return [Output(Key(str(number)), answer) for number, answer in enumerate(answers, 1)]
+
+
+def _line_scores(lines: Sequence[str], name: str, binary: Binary) -> Iterable[Answer]:
+    for number, line in enumerate(lines, 1):
+        try:
+            yield binary.label(to_score(line, "the score"), None)
+        except DataError as error:
+            raise DataError(f"{name}:{number}: {error}") from None
+
+
+# ── truth ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
+    name = name_of(source)
+    as_lines = reading.input_format == "text"
+    is_jsonl = not as_lines and _looks_like_objects(source, replace(reading, field=reading.target, label=None, score=None))
+    if not is_jsonl and wants.family == "ranking":
+        qrels = read_qrels(_from_start(source))
+        return Truth(name, [Sample(query, qrels=grades) for query, grades in qrels.items()], by_id=True)
+    if is_jsonl or (reading.target is not None and not as_lines):
+        rows = _rows(source, "jsonl" if is_jsonl else "tsv" if reading.input_format == "tsv" else "csv")
+        samples = samples_of(rows, wants, reading, alone=True)
+        if samples is None:
+            there = ", ".join(rows.rows[0])
+            raise DataError(f"{name}: which field holds the truth? Name it with --target, one of {there}")
+        return Truth(name, samples, rows.by_id)
+    lines = list(read_lines(_from_start(source)))
+    if not lines:
+        raise DataError(f"{name}: no lines in it")
+    if wants.family == "label":
+        return Truth(name, [Sample(str(i), target=line.strip() or None) for i, line in enumerate(lines, 1)], by_id=False)
+    return Truth(name, [Sample(str(i), references=(line,)) for i, line in enumerate(lines, 1)], by_id=False)
+
+
+def _present(truth: Truth | None, wants: Wants, name: str, form: Form) -> Truth:
+    if truth is None:
+        kind = "relevance judgements (qrels)" if form == "trec" else "targets" if wants.family == "label" else "references"
+        raise UsageError(f"score: {wants.who} needs {kind} beside {name}: give their file with -r (references=)")
+    return truth
+
+
+def _no_truth(wants: Wants, name: str, rows: Rows) -> UsageError:
+    kind = " and ".join(sorted(wants.truth - {"choices", "contexts"}))
+    return UsageError(f"score: {wants.who} needs {kind}: give their file with -r (references=), or name the field of {name} "
+                      f"that holds them with --target, one of {', '.join(rows.rows[0])}")  # fmt: skip

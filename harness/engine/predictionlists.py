@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
-from harness.engine.predictions import Given, Material, Truth, binary_of, paired, reference_texts
+from harness.engine.predictions import IN_MEMORY, Given, Material, Truth, binary_of, paired, reference_texts
 from harness.engine.wants import Reading, Wants
 from harness.errors import DataError, UsageError
 from harness.types import Answer, Key, Label, Likelihoods, Number, Output, Ranking, Sample, Text, Vectors
@@ -42,7 +42,7 @@ def truth_of_lists(wants: Wants, references: Any) -> Truth:
     """References (one text or several an item), targets, judgements ``{query: {document: grade}}``, or Samples."""
     ids, values, by_id = _items(references, "references")
     if all(isinstance(value, Sample) for value in values):
-        return Truth("references", values, by_id=True)
+        return Truth(IN_MEMORY, values, by_id=True)
     if "qrels" in wants.truth:
         if not by_id:
             raise UsageError("score: judgements must be a mapping {query: {document: grade}}")
@@ -51,7 +51,7 @@ def truth_of_lists(wants: Wants, references: Any) -> Truth:
         samples = [Sample(id_, target=_target(value)) for id_, value in zip(ids, values)]
     else:
         samples = [Sample(id_, references=reference_texts(value, f"references[{id_}]")) for id_, value in zip(ids, values)]
-    return Truth("references", samples, by_id)
+    return Truth(IN_MEMORY, samples, by_id)
 
 
 def _items(given: Any, what: str) -> tuple[list[str], list[Any], bool]:
@@ -62,7 +62,8 @@ def _items(given: Any, what: str) -> tuple[list[str], list[Any], bool]:
         values = list(given)
         ids = [str(number) for number in range(1, len(values) + 1)]
     else:
-        raise UsageError(f"score: {what} must be a path, a binary stream, a list or a mapping from ids, got {type(given).__name__}")
+        kind = type(given).__name__
+        raise UsageError(f"score: {what} must be a path, a binary stream, a list or a mapping from ids, got {kind}")
     if not values:
         raise DataError(f"{what}: nothing in it")
     return ids, values, isinstance(given, Mapping) or isinstance(values[0], Output)
@@ -76,8 +77,7 @@ def _is_score(value: Any, wants: Wants) -> bool:
 
 def _answer(value: Any, wants: Wants, id_: str) -> Answer:
     if isinstance(value, _ANSWERS.get(wants.family, tuple(_ANSWERS.values()))):
-        answer: Answer = value
-        return answer
+        return cast("Answer", value)
     match wants.family:
         case "text" if isinstance(value, str):
             return Text(value)

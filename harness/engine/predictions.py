@@ -12,6 +12,10 @@ from harness.metrics.classification import label_set
 from harness.types import Key, Label, Output, Sample
 
 
+IN_MEMORY = "references"
+"""The name of a truth that is in no file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
     """What is scored: ``outputs[i]`` answers ``samples[i]``; ``notes`` say what was left out."""
@@ -63,11 +67,12 @@ def binary_of(samples: Sequence[Sample], reading: Reading) -> Binary:
             shown = ", ".join(labels[:5]) + (", …" if len(labels) > 5 else "")
             raise UsageError(
                 f"score: one score an answer fits two labels, the targets have {len(labels)} ({shown}): "
-                "name the one it is of with 'positive', or give probabilities as JSON objects"
+                "name the one it is of with --positive, or give probabilities as JSON objects"
             )
         return Binary(labels[1], labels[0])
     if labels and reading.positive not in labels:
-        raise UsageError(f"score: 'positive' must be one of the labels of the targets ({', '.join(labels[:10])}), got {reading.positive!r}")
+        shown = ", ".join(labels[:10])
+        raise UsageError(f"score: --positive must be a label of the targets ({shown}), got {reading.positive!r}")
     others = [label for label in labels if label != reading.positive]
     return Binary(reading.positive, others[0] if len(others) == 1 else None)
 
@@ -102,6 +107,12 @@ def paired(given: Given, truth: Truth | None, wants: Wants) -> Material:
     return Material([samples[output.key.sample_id] for output in known], known, notes)
 
 
+def beside(given: Given, samples: list[Sample]) -> Material:
+    """Answers with the truth of their own rows; a sample stands once for every repeat."""
+    _check_unique(given)
+    return Material(samples, given.outputs)
+
+
 def merged(truths: Sequence[Truth]) -> Truth:
     """Several references an item. Raises DataError where they are not of the same items."""
     first = truths[0]
@@ -119,7 +130,7 @@ def merged(truths: Sequence[Truth]) -> Truth:
                 raise DataError(f"references files must be of the same ids: {truth.name} {what}, unlike {first.name}")
             samples = [found[sample.id] for sample in first.samples]
         elif len(samples) != len(first.samples):
-            raise DataError(f"references file {truth.name} has {_lines(len(samples))}, references file {first.name} {len(first.samples)}")
+            raise DataError(f"references file {truth.name} has {_lines(len(samples))}, {first.name} {len(first.samples)}")
         columns.append(samples)
     every = [replace(row[0], references=tuple(text for sample in row for text in sample.references)) for row in zip(*columns)]
     return Truth(first.name, every, by_id)
@@ -136,7 +147,10 @@ def reference_texts(value: Any, what: str) -> tuple[str, ...]:
 
 def _in_order(given: Given, truth: Truth) -> Material:
     if len(truth.samples) != len(given.outputs):
-        raise DataError(f"references file {truth.name} has {_lines(len(truth.samples))}, predictions {given.name} {len(given.outputs)}")
+        if truth.name == IN_MEMORY:
+            raise DataError(f"{_n(len(truth.samples), 'reference', 'references')} for {len(given.outputs)} predictions")
+        there = f"references file {truth.name} has {_lines(len(truth.samples))}"
+        raise DataError(f"{there}, predictions {given.name} {len(given.outputs)}")
     if truth.by_id == given.by_id:
         return Material(truth.samples, given.outputs)
     if truth.by_id:

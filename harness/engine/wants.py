@@ -56,6 +56,9 @@ class Reading:
         return any(name is not None for name in (self.field, self.label, self.score))
 
 
+AS_IT_LOOKS = Reading()
+
+
 @dataclass(frozen=True, slots=True)
 class Wants:
     """The kind of answer that all metrics of a call take, and every word of their ``needs``."""
@@ -85,7 +88,7 @@ def wants_of(metrics: Mapping[str, Metric]) -> Wants:
     families: dict[Family, str] = {}
     for spec, metric in metrics.items():
         if metric.roles:
-            raise UsageError(f"score: {spec} needs a model for the role {metric.roles[0]!r}, and files have none: use harness run")
+            raise UsageError(f"score: {spec} needs a model for the role {metric.roles[0]!r}: use harness run")
         for need in sorted(metric.needs & _FAMILY_OF.keys()):
             families.setdefault(_FAMILY_OF[need], spec)
     if len(families) > 1:
@@ -101,13 +104,14 @@ def check_reading(wants: Wants, reading: Reading) -> None:
         raise UsageError(f"score: {wants.who} can be read from {_or(wants.forms)}, not from {reading.input_format}")
     for option, families in _OPTIONS.items():
         if getattr(reading, option) is not None and wants.family not in families:
-            raise UsageError(f"score: {option!r} names a part of {_or([_named(f) for f in families])}; {wants.who} needs {_named(wants.family)}")
+            of = _or([_named(family) for family in families])
+            raise UsageError(f"score: --{option} is for metrics of {of}; {wants.who} needs {_named(wants.family)}")
     if reading.input_format == "text" and reading.names_columns:
-        raise UsageError("score: lines of plain text have no fields: leave out the names, or give input format jsonl, csv or tsv")
+        raise UsageError("score: lines of plain text have no fields: name none, or give input format jsonl, csv or tsv")
 
 
 def _named(family: Family) -> str:
-    return {"text": "texts", "label": "labels", "ranking": "rankings", "number": "numbers", "any": "outputs"}.get(family, family)
+    return f"{family}s" if family in ("text", "label", "ranking", "number") else "outputs" if family == "any" else family
 
 
 def _or(words: Sequence[str]) -> str:

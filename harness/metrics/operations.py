@@ -14,7 +14,6 @@ from harness.metrics.rows import scores_of
 from harness.protocols import Metric
 from harness.types import FloatArray, Output, Sample, Scores
 
-
 TOLERANCE = 1e-6
 """By how much sums of fractional weights may miss whole numbers."""
 

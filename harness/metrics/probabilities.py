@@ -141,7 +141,8 @@ def _area(scores: FloatArray, positive: NDArray[np.bool_], negative: NDArray[np.
         np.cumsum(np.take(block, down, axis=1), axis=1, out=below[:, 1:])
         won = np.einsum("bi,bi->b", of_positives, np.take(below, first, axis=1) + np.take(below, last, axis=1)) / 2
         areas[start:start + step] = ratio(won, of_positives.sum(axis=1) * below[:, -1])
-    return np.minimum(areas, 1.0)
+    np.minimum(areas, 1.0, out=areas)
+    return areas
 
 
 def _by_score(scores: FloatArray, members: NDArray[np.bool_]) -> NDArray[np.intp]:

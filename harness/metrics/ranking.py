@@ -1,7 +1,7 @@
 """Metrics of ranked documents against relevance judgements, by the rules of trec_eval.
 
 Documents are ordered by score descending, then by id descending; the order in which they were given does not count, and scores
-are compared in single precision, which is how trec_eval and pytrec_eval hold them. Documents without a judgement and with a
+are compared in single precision, as pytrec_eval 0.5 compares them. Documents without a judgement and with a
 negative one are not relevant. A query without judgements is missing; one whose judgements hold no relevant document scores 0,
 and so does a query for which nothing was found.
 """

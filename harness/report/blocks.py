@@ -80,14 +80,13 @@ def blocks(record: RunRecord) -> list[Block]:
 
 
 def _connected(tasks: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
-    groups: list[tuple[set[str], list[Mapping[str, Any]]]] = []
-    for task in tasks:
-        entries, together = {row["entry"] for row in task["entries"]}, [task]
-        for group in [group for group in groups if group[0] & entries]:
-            groups.remove(group)
-            entries, together = entries | group[0], group[1] + together
-        groups.append((entries, together))
-    return [together for _, together in groups]
+    entries = [{row["entry"] for row in task["entries"]} for task in tasks]
+    groups: list[set[str]] = []
+    for names in entries:
+        meeting = [group for group in groups if group & names]
+        groups = [group for group in groups if not group & names] + [names.union(*meeting)]
+    members = [[index for index, names in enumerate(entries) if names & group] for group in groups]
+    return [[tasks[index] for index in indices] for indices in sorted(members) if indices]
 
 
 def _block(record: RunRecord, tasks: Sequence[Mapping[str, Any]]) -> Block:

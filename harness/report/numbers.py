@@ -9,18 +9,21 @@ WITHOUT_INTERVAL = 3
 
 
 def decimals(value: float, low: float | None = None, high: float | None = None) -> int:
-    """Digits after the point: two of the interval's half width, at most four significant ones of the largest number shown.
+    """Digits after the point: two of the interval's half width, at most four significant ones of the largest number shown
+    (after a zero: four decimals).
 
-    Without an interval, or with one of no width: three significant digits. A zero alone gets three decimals.
+    Without an interval, or with one of no width: three significant digits, and three decimals for all of 0 and 0.1 … 9.99, so
+    that 0, 0.5 and 1 stand in line.
 
     >>> decimals(0.512, 0.47, 0.55), decimals(28.3, 27.1, 29.6), decimals(0.5), decimals(12345.6, 11000.0, 13900.0)
     (3, 1, 3, 0)
     """
     if low is None or high is None or not high > low:
-        return max(0, WITHOUT_INTERVAL - 1 - _exponent(value)) if value else WITHOUT_INTERVAL
+        exponent = _exponent(value) if value else 0
+        return WITHOUT_INTERVAL if exponent == 0 else max(0, WITHOUT_INTERVAL - 1 - exponent)
     warranted = 1 - _exponent((high - low) / 2)
-    largest = max(abs(value), abs(low), abs(high))
-    return max(0, min(warranted, MOST_DIGITS - 1 - _exponent(largest)))
+    meaningful = MOST_DIGITS - 1 - _exponent(max(abs(value), abs(low), abs(high))) if value else MOST_DIGITS
+    return max(0, min(warranted, meaningful))
 
 
 def number(value: float, places: int) -> str:

@@ -20,12 +20,15 @@ from harness.types import Key, Label, Output, Sample, Text
 
 SPECS = (
     "accuracy", "acc_norm", "balanced_accuracy", "precision", "recall(average=micro)", "f1", "macro_f1", "weighted_f1",
-    "f1(average=binary,positive=b)", "mcc", "roc_auc", "roc_auc(multi_class=ovo,average=weighted)", "roc_auc(positive=b)", "log_loss",
+    "f1(average=binary,positive=b)", "mcc", "roc_auc", "roc_auc(multi_class=ovo,average=weighted)", "roc_auc(positive=b)",
+    "log_loss",
 )
 LABELS = ("a", "b", "c")
 
 
-def rows(targets: Sequence[Any], labels: Sequence[Label | None], choices: tuple[str, ...] = ()) -> tuple[list[Sample], list[Output]]:
+def rows(
+    targets: Sequence[Any], labels: Sequence[Label | None], choices: tuple[str, ...] = ()
+) -> tuple[list[Sample], list[Output]]:
     samples = [Sample(str(i), target=t, choices=choices) for i, t in enumerate(targets)]
     return samples, [Output(Key(str(i)), label) for i, label in enumerate(labels)]
 
@@ -81,7 +84,10 @@ def test_classes_that_do_not_occur_leave_the_macro_average() -> None:
 
 @pytest.mark.parametrize(
     ("targets", "answers", "value"),
-    [(["a", "b"], ["a", "a"], 0.0), (["a", "a"], ["a", "a"], math.nan), (["a", "a", "b"], [None, None, None], 0.0), ([], [], math.nan)],
+    [
+        (["a", "b"], ["a", "a"], 0.0), (["a", "a"], ["a", "a"], math.nan), (["a", "a", "b"], [None, None, None], 0.0),
+        ([], [], math.nan),
+    ],
 )
 def test_mcc_without_variance(targets: list[str], answers: list[str | None], value: float) -> None:
     assert evaluate(metric("mcc"), targets, answers) == pytest.approx(value, nan_ok=True)
@@ -131,7 +137,8 @@ def test_acc_norm_divides_by_characters_of_the_choice() -> None:
     ],
 )
 def test_acc_norm_says_why_a_row_is_missing(logprobs: tuple[float, ...], choices: tuple[str, ...], reason: str) -> None:
-    scores = metric("acc_norm").score([Sample("1", target="a", choices=choices)], [Output(Key("1"), Label("a", logprobs=logprobs))])
+    samples, outputs = rows(["a"], [Label("a", logprobs=logprobs)], choices)
+    scores = metric("acc_norm").score(samples, outputs)
     assert scores.missing == {0: reason}
     assert np.isnan(scores.stats).all()
 
@@ -242,8 +249,10 @@ def test_aliases_and_signature() -> None:
 
 
 answers = st.lists(
-    st.tuples(st.sampled_from(LABELS), st.sampled_from((*LABELS, None, "x")), st.lists(st.integers(0, 3), min_size=3, max_size=3),
-              st.integers(0, 3)),
+    st.tuples(
+        st.sampled_from(LABELS), st.sampled_from((*LABELS, None, "x")),
+        st.lists(st.integers(0, 3), min_size=3, max_size=3), st.integers(0, 3),
+    ),
     min_size=1, max_size=12,
 )
 

@@ -15,7 +15,8 @@ from harness.types import Key, Output, Ranking, Sample, Text
 QRELS = {"a": 1, "b": 0, "c": 2, "d": 1, "e": -1}
 # order: x c b a e y; relevant c at 2 and a at 4; d is never found
 FOUND = Ranking(("x", "c", "b", "a", "e", "y"), (6.0, 5.0, 4.0, 3.0, 2.0, 1.0))
-SPECS = ("recall@3", "precision@3", "hit@3", "mrr", "mrr@3", "map", "map@3", "ndcg", "ndcg@3", "ndcg@3(gain=exp)", "recall@5(level=2)")
+SPECS = ("recall@3", "precision@3", "hit@3", "mrr", "mrr@3", "map", "map@3", "ndcg", "ndcg@3", "ndcg@3(gain=exp)",
+         "recall@5(level=2)")
 
 
 def value(spec: str, answer: Ranking, qrels: dict[str, int]) -> float:

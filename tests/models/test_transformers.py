@@ -15,7 +15,7 @@ import platformdirs
 import pytest
 
 from harness.errors import BackendError, MissingDependency
-from harness.models.generation import row_seed
+from harness.models.generation import Task, row_seed, write
 from harness.models.prompts import Prompts
 from harness.models.transformers import Transformers
 from harness.protocols import Resources
@@ -218,6 +218,22 @@ def test_greedy_text_does_not_depend_on_the_batch_and_equals_generate(language_m
         assert output.finish_reason == ("stop" if wanted[-1] == 2 else "length")
 
 
+def test_positions_count_from_each_rows_own_beginning(language_model: Transformers) -> None:
+    # Rotary models only know distances and would hide a wrong count; GPT-2 learns a vector for every place.
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = GPT2Config(vocab_size=500, n_positions=64, n_embd=32, n_layer=2, n_head=2, initializer_range=0.5)
+        model = GPT2LMHeadModel(config).eval()
+    tokenizer = language_model._require().prompts.tokenizer
+    tasks = [Task(list(range(20, 20 + length)), Decoding(max_tokens=8 + length % 4), seed=0) for length in (3, 30, 11, 1)]
+    together = write(model, tokenizer, tasks, frozenset())
+    assert [row.text for row in together] == [write(model, tokenizer, [task], frozenset())[0].text for task in tasks]
+    assert len({row.text for row in together}) == 4
+
+
 def test_sampled_text_belongs_to_the_call_and_not_to_the_batch(language_model: Transformers) -> None:
     decoding = Decoding(max_tokens=8, temperature=1.0, top_p=0.95)
     calls = [Call(Key(f"{i}"), Generate(f"A short text about {subject}:", decoding), seed=7)
@@ -277,6 +293,9 @@ def test_stop_strings_are_cut_exactly_and_the_earliest_wins(language_model: Tran
     assert output.finish_reason == "stop"
     assert output.usage is not None
     assert output.usage.output_tokens < 24
+    # Two that are complete at the same character: the one that begins first is the cut.
+    at = whole.find(stop)
+    assert text(one(language_model, Generate(prompt, Decoding(max_tokens=24, stop=(stop[1:], stop))))) == whole[:at]
 
 
 def test_length_and_end_token_are_told_apart(language_model: Transformers) -> None:

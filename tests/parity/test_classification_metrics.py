@@ -1,4 +1,4 @@
-"""Classification metrics equal scikit-learn (1.9) on real labels and on made ones, and the published accuracies of BIG-Bench-Hard."""
+"""Classification metrics equal scikit-learn 1.9 on real and on made labels, and the published accuracies of BIG-Bench-Hard."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def through_the_metric(spec: str, targets: Sequence[str], predictions: Sequence[
 def test_real_labels(intents: tuple[list[str], list[str]]) -> None:
     targets, predictions = intents
     labels = sorted(set(targets))
-    assert through_the_metric("accuracy", targets, predictions) == pytest.approx(sk.accuracy_score(targets, predictions), abs=1e-12)
+    expected = sk.accuracy_score(targets, predictions)
+    assert through_the_metric("accuracy", targets, predictions) == pytest.approx(expected, abs=1e-12)
     for name, function in FUNCTIONS.items():
         for average in ("micro", "macro", "weighted"):
             expected = function(targets, predictions, labels=labels, average=average, zero_division=0)
@@ -57,7 +58,8 @@ def test_real_labels(intents: tuple[list[str], list[str]]) -> None:
         warnings.simplefilter("ignore", UserWarning)  # "y_pred contains classes not in y_true"
         expected = sk.balanced_accuracy_score(targets, predictions)
     assert through_the_metric("balanced_accuracy", targets, predictions) == pytest.approx(expected, abs=1e-12)
-    assert through_the_metric("mcc", targets, predictions) == pytest.approx(sk.matthews_corrcoef(targets, predictions), abs=1e-12)
+    expected = sk.matthews_corrcoef(targets, predictions)
+    assert through_the_metric("mcc", targets, predictions) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("average", ["macro", "weighted"])
@@ -78,7 +80,10 @@ def test_real_labels_with_probabilities(intents: tuple[list[str], list[str]], mu
     assert value == pytest.approx(sk.log_loss(targets, scores), abs=1e-9)
 
 
-BBH = ("boolean_expressions", "causal_judgement", "date_understanding", "object_counting", "snarks", "sports_understanding", "word_sorting")
+BBH = (
+    "boolean_expressions", "causal_judgement", "date_understanding", "object_counting", "snarks", "sports_understanding",
+    "word_sorting",
+)
 
 
 def last_answer(text: str) -> str:
@@ -159,7 +164,8 @@ def test_averaged_auc_with_ties(items: Any, multi_class: Any, average: Any) -> N
     scores = np.array([row for _, row in items]) + 1.0
     scores /= scores.sum(axis=1, keepdims=True)
     expected = sk.roc_auc_score(targets, scores, multi_class=multi_class, average=average)
-    assert probabilities.roc_auc(targets, scores, multi_class=multi_class, average=average) == pytest.approx(expected, abs=1e-12)
+    value = probabilities.roc_auc(targets, scores, multi_class=multi_class, average=average)
+    assert value == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=100, deadline=None)

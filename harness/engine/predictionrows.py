@@ -1,0 +1,204 @@
+"""Rows of JSON objects and tables: the answer that a row holds, and the truth that stands beside it or in a file of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, TypeAlias
+
+from harness.engine.predictions import Binary, reference_texts
+from harness.engine.wants import Reading, Wants
+from harness.errors import DataError, did_you_mean
+from harness.models.stored import row_key, row_output
+from harness.types import Key, Label, Likelihoods, Number, Output, Ranking, Sample, Text, Vectors
+
+TEXTS, LABELS, SCORES = ("text", "prediction"), ("prediction", "label"), ("score", "probability")
+"""The columns of predictions that are looked for, in this order, where none is named."""
+TARGETS = ("target",)
+REFERENCES = ("references", "reference", "target")
+"""The same for the truth."""
+
+ReadRow: TypeAlias = Callable[[Mapping[str, Any], Key], Output]
+
+_ANSWERS: Mapping[str, tuple[type, ...]] = {
+    "text": (Text,), "label": (Label,), "ranking": (Ranking,), "number": (Number,), "likelihoods": (Likelihoods,),
+    "vectors": (Vectors,), "any": (Text, Label, Ranking, Number, Likelihoods, Vectors),
+}  # fmt: skip
+_BESIDE = ("contexts", "citations", "usage", "latency_s", "error", "finish_reason", "truncated")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Line numbers and rows of a file; in a table every value is text and every row has the same columns."""
+
+    name: str
+    lines: list[int]
+    rows: list[dict[str, Any]]
+    is_table: bool
+
+    @property
+    def by_id(self) -> bool:
+        """Whether the rows have ids; the first one decides."""
+        return "id" in self.rows[0]
+
+    @cached_property
+    def keys(self) -> list[Key]:
+        """The key of every row: id and repeat, or its number from 1."""
+        if not self.by_id:
+            return [Key(str(number)) for number in range(1, len(self.rows) + 1)]
+        if self.is_table:
+            return [Key(row["id"]) for row in self.rows]
+        return [self.reading(index, partial(row_key, row)) for index, row in enumerate(self.rows)]
+
+    def reading(self, index: int, read: Callable[[], Any]) -> Any:
+        """What ``read`` gives; its DataError gets the file and the line of row ``index``."""
+        try:
+            return read()
+        except DataError as error:
+            raise DataError(f"{self.name}:{self.lines[index]}: {error}") from None
+
+    def column(self, named: str | None, candidates: Sequence[str]) -> str | None:
+        """The column that is named, or else the first candidate that there is."""
+        return named if named is not None else next((name for name in candidates if self.has(name)), None)
+
+    def has(self, column: str) -> bool:
+        """Whether a row has the column."""
+        return column in self.rows[0] or (not self.is_table and any(column in row for row in self.rows))
+
+
+# ── answers ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def outputs_of(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Binary]) -> list[Output]:
+    """The output of every row. ``binary`` is asked only where single scores are read. Raises DataError ``file:line: …``."""
+    answer = _reader(rows, wants, reading, binary)
+    kinds = _ANSWERS[wants.family]
+    outputs = []
+    for index, (row, key) in enumerate(zip(rows.rows, rows.keys)):
+        try:
+            output = row_output(row, key) if row.get("error") is not None and not rows.is_table else answer(row, key)
+            if output.error is None and not isinstance(output.answer, kinds):
+                raise DataError(f"{wants.who} cannot take {type(output.answer).__name__.lower()} answers")
+        except DataError as error:
+            raise DataError(f"{rows.name}:{rows.lines[index]}: {error}") from None
+        outputs.append(output)
+    return outputs
+
+
+def _reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Binary]) -> ReadRow:
+    if wants.family == "text":
+        column = rows.column(reading.field, TEXTS)
+        if column is None and rows.is_table:
+            raise _no_column(rows, "the text", "field", TEXTS)
+        if column is not None and (rows.is_table or column != "text"):
+            return lambda row, key: row_output({**_beside(row, rows), "text": value_at(row, column)}, key)
+    if wants.family == "label":
+        return _label_reader(rows, wants, reading, binary)
+    return row_output
+
+
+def _label_reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Binary]) -> ReadRow:
+    is_stored = not rows.is_table and (rows.has("probabilities") or rows.has("answer"))
+    label = rows.column(reading.label, () if is_stored else LABELS)
+    score = rows.column(reading.score, () if is_stored else SCORES) if "probabilities" in wants.needs else None
+    if "label" in wants.needs and label is None and not is_stored:
+        raise _no_column(rows, "the predicted label", "label", LABELS)
+    if "probabilities" in wants.needs and score is None and not is_stored:
+        raise _no_column(rows, "the score of the positive label", "score", SCORES)
+    if score is not None:
+        return _score_reader(score, label if "label" in wants.needs else None, binary())
+    if label is None:
+        return row_output
+    return lambda row, key: row_output(
+        {**_beside(row, rows), "label": value_at(row, label), "probabilities": row.get("probabilities")}, key
+    )
+
+
+def _score_reader(score: str, label: str | None, binary: Binary) -> ReadRow:
+    def read(row: Mapping[str, Any], key: Key) -> Output:
+        value = None if label is None else str(value_at(row, label))
+        return Output(key, binary.label(to_score(value_at(row, score), score), value))
+
+    return read
+
+
+def to_score(value: Any, what: str) -> float:
+    """The number that a field or a line holds. Raises DataError for anything else, NaN too."""
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if math.isnan(number):
+        raise DataError(f"{what} must be a number, got {value!r}")
+    return number
+
+
+def _beside(row: Mapping[str, Any], rows: Rows) -> dict[str, Any]:
+    """What goes with an answer in a stored row; a table's columns of these names mean nothing."""
+    return {} if rows.is_table else {name: row[name] for name in _BESIDE if name in row}
+
+
+# ── truth ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def samples_of(rows: Rows, wants: Wants, reading: Reading, *, alone: bool) -> list[Sample] | None:
+    """The sample of every row, in its order; None if the rows hold no truth.
+
+    ``alone`` : the file holds truth and no predictions, so that its ``text`` or ``label`` column can only be the truth.
+    """
+    column = _truth_column(rows, wants, reading, alone)
+    if column is None:
+        return None
+    samples = []
+    for index, (row, key) in enumerate(zip(rows.rows, rows.keys)):
+        found = rows.reading(index, partial(_truth, row, column, wants, is_named=reading.target is not None))
+        choices = row.get("choices")
+        samples.append(Sample(key.sample_id, choices=tuple(choices) if isinstance(choices, list) else (), **found))
+    return samples
+
+
+def _truth_column(rows: Rows, wants: Wants, reading: Reading, alone: bool) -> str | None:
+    if "qrels" in wants.truth:
+        return rows.column(None, ("qrels",))
+    if wants.family != "label":
+        return rows.column(reading.target, (*REFERENCES, "text") if alone else REFERENCES)
+    column = rows.column(reading.target, (*TARGETS, "label") if alone else TARGETS)
+    if column is None and wants.only_scores:
+        return reading.label
+    return column
+
+
+def _truth(row: Mapping[str, Any], column: str, wants: Wants, *, is_named: bool) -> dict[str, Any]:
+    value = value_at(row, column) if is_named else row.get(column)
+    if "qrels" in wants.truth:
+        if not isinstance(value, Mapping) or not all(type(grade) is int for grade in value.values()):
+            raise DataError(f"qrels must be an object from document to integer grade, got {value!r:.60}")
+        return {"qrels": value}
+    if wants.family == "label":
+        if isinstance(value, list | dict):
+            raise DataError(f"{column} must be a label, got {value!r:.60}")
+        return {"target": value}
+    return {"references": () if value is None else reference_texts(value, column)}
+
+
+# ── fields ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def value_at(row: Mapping[str, Any], name: str) -> Any:
+    """The value of a field, or of ``a.b`` inside an object. Raises DataError naming the fields there are."""
+    if name in row:
+        return row[name]
+    value: Any = row
+    for part in name.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise DataError(f"no field {name!r}{did_you_mean(name, row)}")
+        value = value[part]
+    return value
+
+
+def _no_column(rows: Rows, what: str, option: str, candidates: Sequence[str]) -> DataError:
+    looked = " or ".join(map(repr, candidates))
+    return DataError(f"{rows.name}: which column is {what}? There is no {looked}; "
+                     f"name it with --{option}, one of {', '.join(rows.rows[0])}")  # fmt: skip

@@ -1,0 +1,169 @@
+"""Scores of outputs that already exist, in files or in memory: the metrics and intervals of a run, without a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.engine.predictionfiles import held, material_of_file, truth_of_files
+from harness.engine.predictionlists import material_of_lists, truth_of_lists
+from harness.engine.predictions import Material, Truth
+from harness.engine.scoring import Scorer, Settings, make_settings
+from harness.engine.wants import AS_IT_LOOKS, Reading, Wants, check_reading, wants_of
+from harness.errors import UsageError
+from harness.plugins import metric as metric_of
+from harness.types import Estimate, FloatArray, Table
+
+__all__ = ["Reading", "RowValues", "ScoreResult", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """The value of every output by itself: ``values`` is ``float64[n]``, NaN where there is none; ``missing`` says why."""
+
+    ids: Sequence[str]
+    values: FloatArray
+    missing: Mapping[int, str]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """``[{"id", "value", "missing"}]``; undefined values are null."""
+        return [
+            {"id": id_, "value": value if math.isfinite(value) else None, "missing": self.missing.get(row)}
+            for row, (id_, value) in enumerate(zip(self.ids, self.values.tolist()))
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """One metric: ``metric`` is the spec as it was written, ``signature`` the recipe of the number.
+
+    ``samples`` is None for a metric whose rows have no values by themselves. ``notes`` say what was left out of the input.
+    """
+
+    metric: str
+    signature: str
+    estimate: Estimate
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    samples: RowValues | None = field(default=None, compare=False, repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def value(self) -> float | None:
+        """The value, or None where it is undefined: ``estimate.reason`` says why."""
+        return self.estimate.value
+
+    def to_json(self, *, per_sample: bool = False) -> dict[str, Any]:
+        """The object that ``harness score --json`` prints; ``reason`` is there only where there is one."""
+        estimate = self.estimate
+        document: dict[str, Any] = {
+            "metric": self.metric, "signature": self.signature, "value": estimate.value, "low": estimate.low,
+            "high": estimate.high, "level": estimate.level, "method": estimate.method, "n": estimate.n,
+            "n_missing": estimate.n_missing, "worst_case": estimate.worst_case, "best_case": estimate.best_case,
+            "tables": {name: {"columns": table.columns, "rows": table.rows} for name, table in self.tables.items()},
+        }  # fmt: skip
+        if estimate.reason is not None:
+            document["reason"] = estimate.reason
+        if per_sample:
+            document["samples"] = [] if self.samples is None else self.samples.to_json()
+        return document
+
+
+def score(
+    specs: Sequence[str] | str,
+    predictions: Any,
+    references: Any = None,
+    *,
+    reading: Reading = AS_IT_LOOKS,
+    level: float = 0.95,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> list[ScoreResult]:
+    """Score predictions with one or more metrics, which must all take the same kind of answer.
+
+    Parameters
+    ----------
+    specs : ``"bleu"``, ``["rouge_l", "rouge(type=1)"]``, ``"ndcg@10"``.
+    predictions : a path, an open binary stream, or what is in memory: a list of texts, labels, scores or
+        ``{label: probability}``; a mapping from ids to these; ``{query: {document: score}}``.
+    references : a path or stream, or several of them (of texts); in memory a list of texts or of lists of texts, of targets, a
+        mapping from ids to these, ``{query: {document: grade}}``. Where predictions are in memory a list is one of references,
+        not of paths. None where the metrics need none or the rows of the predictions hold them.
+    reading : how files are read.
+    level, n_bootstrap, seed : of the intervals.
+
+    Returns
+    -------
+    One result a spec, in their order. Items are paired by id where both sides have ids, else in order.
+
+    Raises MetricError, UnknownName, UsageError or DataError.
+
+    >>> [result] = score("exact_match", ["Paris", "Rome"], [["paris"], ["Milan", "Turin"]])
+    >>> result.value, result.estimate.n
+    (0.5, 2)
+    """
+    metrics = {spec: metric_of(spec) for spec in ([specs] if isinstance(specs, str) else specs)}
+    if not metrics:
+        raise UsageError("score: name at least one metric")
+    settings = _settings(level, n_bootstrap, seed)
+    wants = wants_of(metrics)
+    check_reading(wants, reading)
+    material = _material(wants, predictions, references, reading)
+    scorer = Scorer(metrics, material.samples)
+    return _results(scorer, material, settings)
+
+
+def _settings(level: float, n_bootstrap: int, seed: int) -> Settings:
+    if not 0 < level < 1:
+        raise UsageError(f"score: level must be between 0 and 1, got {level}")
+    if n_bootstrap < 1:
+        raise UsageError(f"score: n_bootstrap must be a positive integer, got {n_bootstrap}")
+    if seed < 0:
+        raise UsageError(f"score: seed must be an integer >= 0, got {seed}")
+    return make_settings(seed, level, n_bootstrap)
+
+
+def _material(wants: Wants, predictions: Any, references: Any, reading: Reading) -> Material:
+    in_memory = not _is_file(predictions)
+    truth = None
+    notes: tuple[str, ...] = ()
+    if references is not None:
+        if wants.truth:
+            truth = _truth(wants, references, reading, in_memory)
+        else:
+            notes = (f"{wants.who} needs no references: they were not read",)
+    elif in_memory and wants.truth:
+        raise UsageError(f"score: {wants.who} needs {' and '.join(sorted(wants.truth))}: give references")
+    if in_memory:
+        material = material_of_lists(wants, predictions, truth, reading)
+    else:
+        material = material_of_file(wants, held(predictions), truth, reading)
+    return Material(material.samples, material.outputs, (*notes, *material.notes))
+
+
+def _truth(wants: Wants, references: Any, reading: Reading, in_memory: bool) -> Truth:
+    if _is_file(references):
+        return truth_of_files(wants, [held(references)], reading)
+    if isinstance(references, Sequence) and references and all(map(_is_file, references)):
+        are_texts = in_memory and any(isinstance(item, str) for item in references)
+        if not are_texts:
+            return truth_of_files(wants, [held(item) for item in references], reading)
+    return truth_of_lists(wants, references)
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str | Path) or hasattr(value, "read")
+
+
+def _results(scorer: Scorer, material: Material, settings: Settings) -> list[ScoreResult]:
+    columns = scorer.add(material.samples, material.outputs)
+    estimates, tables = scorer.estimates(settings), scorer.tables()
+    ids = [sample.id for sample in material.samples]
+    results = []
+    for spec, metric in scorer.metrics.items():
+        column = columns.get(spec)
+        rows = None if column is None else RowValues(ids, column.values, column.missing)
+        results.append(ScoreResult(spec, metric.signature(), estimates[spec], tables.get(spec, {}), rows, material.notes))
+    return results

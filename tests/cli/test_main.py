@@ -1,0 +1,165 @@
+"""The command itself: help, version, what goes wrong, and which exit code it gets."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import harness.cli as cli
+from harness.errors import ConfigError, Interrupted
+from tests.cli.projects import Harness
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def command_that(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], int | None]], None]:
+    """Puts a function in the table as ``harness probe``."""
+
+    def install(function: Callable[[], int | None]) -> None:
+        module = types.ModuleType("probe_command")
+        module.command = function  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "probe_command", module)
+        monkeypatch.setattr(cli, "COMMANDS", (*cli.COMMANDS, cli.Command("probe", "probe_command", "a probe")))
+
+    return install
+
+
+def test_a_misspelt_command_is_refused_with_the_nearest(harness: Harness) -> None:
+    said = harness("rnu", "configs/a.yaml")
+    assert (said.code, said.out, said.err) == (2, "", "error: harness: unknown command 'rnu'; did you mean 'run'?\n")
+
+
+def test_an_option_before_the_command_is_refused(harness: Harness) -> None:
+    said = harness("--json", "run")
+    assert said.code == 2
+    assert said.err == "error: harness: unknown option '--json': options come after the command, as in harness run --json\n"
+
+
+def test_a_misspelt_option_is_refused_with_the_nearest(harness: Harness) -> None:
+    said = harness("run", "--reslts", "x")
+    assert said.code == 2
+    assert said.err == "error: harness run: unknown option '--reslts'; did you mean '--results'?\nsee: harness run --help\n"
+
+
+def test_a_missing_argument_is_named(harness: Harness) -> None:
+    said = harness("show")
+    assert said.code == 2
+    assert re.fullmatch(r"error: harness show: missing argument .*RUN.*\nsee: harness show --help\n", said.err)
+
+
+def test_a_bad_choice_names_what_there_is(harness: Harness) -> None:
+    said = harness("schema", "tasks")
+    assert said.code == 2
+    assert "'tasks' is not one of 'task', 'run'" in said.err
+
+
+def test_help_names_every_command_and_every_exit_code(harness: Harness) -> None:
+    said = harness("--help")
+    assert said.code == 0
+    for command in cli.COMMANDS:
+        assert re.search(rf"^  {command.typed} +\S", said.out, re.MULTILINE)
+    for meaning in ("0 fine", "1 regressed", "2 bad", "3 inconclusive", "4 samples", "70 a defect", "130 Ctrl", "143 SIGTERM"):
+        assert meaning in said.out
+    assert harness().out == said.out == harness("help").out
+
+
+@pytest.mark.parametrize("command", [command.typed for command in cli.COMMANDS])
+def test_every_command_has_help(harness: Harness, command: str) -> None:
+    said = harness(command, "--help")
+    assert said.code == 0
+    assert f"harness {command}" in said.out
+
+
+def test_version(harness: Harness) -> None:
+    import harness as package
+
+    assert harness("--version").out == f"harness {package.__version__}\n"
+
+
+def test_every_problem_of_a_config_is_told(harness: Harness, command_that: Callable[..., None]) -> None:
+    def fail() -> int:
+        raise ConfigError(["a.yaml:1:2: one", "a.yaml:3:4: two"])
+
+    command_that(fail)
+    said = harness("probe")
+    assert (said.code, said.out, said.err) == (2, "", "error: a.yaml:1:2: one\nerror: a.yaml:3:4: two\n2 problems\n")
+
+
+def test_an_unexpected_exception_is_a_defect_of_ours(harness: Harness, command_that: Callable[..., None]) -> None:
+    def fail() -> int:
+        raise ZeroDivisionError("n was 0")
+
+    command_that(fail)
+    said = harness("probe")
+    assert (said.code, said.out) == (70, "")
+    first, second = said.err.splitlines()
+    assert first == "error: a defect of the harness: ZeroDivisionError: n was 0"
+    path = Path(re.fullmatch(r"the traceback is in (.+) \(--debug shows it\)", second)[1])  # type: ignore[index]
+    assert "in fail" in path.read_text()
+    path.unlink()
+
+
+def test_debug_shows_the_traceback(
+    harness: Harness, command_that: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> int:
+        raise ZeroDivisionError
+
+    command_that(fail)
+    assert "Traceback (most recent call last)" in harness("probe", "--debug").err
+    monkeypatch.setenv("HARNESS_DEBUG", "1")
+    assert "Traceback (most recent call last)" in harness("probe").err
+
+
+@pytest.mark.parametrize(("error", "code", "message"), [
+    (KeyboardInterrupt(), 130, "stopped\n"),
+    (Interrupted("stopped\ngo on with: harness run a.yaml", 143), 143, "stopped\ngo on with: harness run a.yaml\n"),
+    (BrokenPipeError(), 141, ""),
+])  # fmt: skip
+def test_interruptions_have_their_exit_codes(
+    harness: Harness, command_that: Callable[..., None], monkeypatch: pytest.MonkeyPatch,
+    error: BaseException, code: int, message: str,
+) -> None:  # fmt: skip
+    def fail() -> int:
+        raise error
+
+    command_that(fail)
+    monkeypatch.setattr(cli, "_drop_output", lambda: None)
+    said = harness("probe")
+    assert (said.code, said.out, said.err) == (code, "", message)
+
+
+@pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (3, 3)])
+def test_a_command_returns_its_exit_code(
+    harness: Harness, command_that: Callable[..., None], returned: int | None, code: int
+) -> None:
+    command_that(lambda: returned)
+    assert harness("probe").code == code
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break differently there")
+def test_a_reader_that_goes_away_is_no_defect() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as stdout:
+        ended = subprocess.run(
+            [sys.executable, "-m", "harness.cli", "list", "metrics"], stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        )
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
+def test_help_and_version_load_neither_typer_nor_numpy() -> None:
+    code = (
+        "import sys; from harness.cli import main; main(['--help']); main(['--version']); main(['rnu'])\n"
+        "print(sorted({'typer', 'rich', 'numpy', 'pydantic', 'yaml', 'click'} & set(sys.modules)), file=sys.stderr)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert ended.stderr.splitlines()[-1] == "[]"

@@ -1,0 +1,58 @@
+"""``harness validate`` and ``harness schema``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.cli.projects import Harness
+
+
+def test_a_valid_config_shows_its_tasks_and_first_prompts(harness: Harness, project: Path) -> None:
+    said = harness("validate", str(project))
+    assert said.code == 0
+    assert re.search(r"^capitals +generation +4 +good +exact_match, token_f1", said.out, re.MULTILINE)
+    assert "capitals, sample q1 (Generate to good)" in said.out
+    assert "│ Q: Capital of Peru?" in said.out
+    assert said.out.splitlines()[-1] == f"next: harness run {project}"
+    assert not Path("results").exists()
+
+
+def test_json(harness: Harness, project: Path) -> None:
+    document = harness("validate", str(project), "--json").json
+    assert (document["schema"], document["name"]) == (1, "capitals")
+    (task,) = document["tasks"]
+    assert (task["task"], task["suite"], task["n_samples"]) == ("capitals", "generation", 4)
+    assert task["models"] == ["good", "poor"]
+    assert task["metrics"] == ["exact_match", "token_f1"]
+    (prompt,) = document["prompts"]
+    assert (prompt["sample_id"], prompt["prompt"]) == ("q1", "Q: Capital of Peru?\nA:")
+
+
+def test_overrides_are_checked_too_and_kept_in_the_next_command(harness: Harness, project: Path) -> None:
+    assert harness("validate", str(project), "--set", "limit=2", "--json").json["tasks"][0]["n_samples"] == 2
+    assert harness("validate", str(project), "--set", "limit=2").out.splitlines()[-1].endswith(f"{project} --set limit=2")
+    assert harness("validate", str(project), "--set", "limt=2").code == 2
+
+
+def test_all_faults_at_once_and_nothing_on_stdout(harness: Harness, project: Path) -> None:
+    task = Path("tasks/capitals.yaml")
+    task.write_text(task.read_text().replace("metrics:", "metrcs:").replace("suite: gen", "suite: jen"))
+    said = harness("validate", str(project), "--json")
+    assert (said.code, said.out) == (2, "")
+    assert "did you mean 'metrics'?" in said.err
+    assert "did you mean 'generation'?" in said.err
+    assert all(line.startswith("error: ") for line in said.err.splitlines()[:-1])
+    assert re.fullmatch(r"\d problems", said.err.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("kind", "keys"), [("task", ("data", "metrics", "suite")), ("run", ("models", "tasks", "matrix"))])
+def test_the_schema_is_a_json_schema(harness: Harness, kind: str, keys: tuple[str, ...]) -> None:
+    import jsonschema
+
+    schema = harness("schema", kind).json
+    jsonschema.Draft202012Validator.check_schema(schema)
+    text = str(schema)
+    assert all(f"'{key}'" in text for key in keys)
