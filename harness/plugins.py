@@ -123,7 +123,7 @@ def _build_metric(spec: Spec, text: str) -> Metric:
         cls, preset = known[name]
         values = dict(preset)
     fields = {f.name: f for f in dataclasses.fields(cls) if f.init and f.repr}
-    hints = typing.get_type_hints(cls)
+    hints = _type_hints(cls)
     given = list(spec.named)
     if spec.k is not None:
         given.append(("k", spec.k))
@@ -143,6 +143,11 @@ def _build_metric(spec: Spec, text: str) -> Metric:
     if not isinstance(built, Metric):
         raise MetricError(f"{text}: {name} is not a Metric")
     return built
+
+
+@cache
+def _type_hints(cls: type) -> Mapping[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _unknown_metric(spec: Spec, known: Mapping[str, Any]) -> Exception:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.errors import MetricError
 from harness.types import (
@@ -258,6 +259,6 @@ class Retriever(Backend, Protocol):
 class Encoder(Protocol):
     """Turns texts into vectors; ``sentence_encoder`` is one, and metrics and retrievers are handed one."""
 
-    def encode(self, texts: Sequence[str], *, purpose: str = "symmetric") -> FloatArray:
+    def encode(self, texts: Sequence[str], *, purpose: str = "symmetric") -> NDArray[np.float32]:
         """``float32[n, dim]``, one row a text."""
         ...

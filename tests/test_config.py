@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.config import RunConfig, json_schema, load_run, load_task, slug
-from harness.configschema import RunDocument, TaskDocument, keys_of
+from harness.config.schema import RunDocument, TaskDocument, keys_of
 from harness.errors import ConfigError, UsageError
 from harness.templates import PromptTemplate, Shots
 from harness.types import Decoding

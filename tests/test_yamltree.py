@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ConfigError
-from harness.yamltree import Node, Place, Problems, merge, parse_yaml, plain, put, read_yaml, walk
+from harness.config.yamltree import Node, Place, Problems, merge, parse_yaml, plain, put, read_yaml, walk
 
 
 def parse(text: str) -> Node:

@@ -25,7 +25,10 @@ class UnitStarted:
 
 @dataclass(frozen=True, slots=True)
 class UnitProgress:
-    """``done`` rows of ``total``; ``missing`` of them failed, ``cached`` came from the cache, ``resumed`` from the journal."""
+    """``done`` rows of ``total`` are answered, as far as is known: a play of several steps counts from its first answer on.
+
+    ``missing`` rows failed; ``cached`` answers came from the cache, ``resumed`` ones from the journal.
+    """
 
     entry: str
     task: str

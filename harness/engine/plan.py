@@ -87,8 +87,12 @@ def make_plan(config: RunConfig) -> Plan:
 
 
 def open_dataset(task: TaskConfig) -> Dataset:
-    """The samples of a task, not yet read."""
-    return Dataset(task.source, SampleMapping(task.sample), task.limit, task.name)
+    """The samples of a task, not yet read. The task's choices are those of every sample that has none of its own."""
+    fields = dict(task.sample)
+    choices = getattr(task.suite, "choices", ())
+    if choices:
+        fields.setdefault("choices", list(choices))
+    return Dataset(task.source, SampleMapping(fields), task.limit, task.name)
 
 
 def providers(request_types: Iterable[type]) -> list[str]:

@@ -11,7 +11,6 @@ from harness.errors import DataError, UsageError
 from harness.metrics.classification import label_set
 from harness.types import Key, Label, Output, Sample
 
-
 IN_MEMORY = "references"
 """The name of a truth that is in no file."""
 

@@ -190,7 +190,8 @@ def _chunks(samples: Iterator[Sample] | Any) -> Iterator[list[Sample]]:
 
 
 def _progress(unit: Unit, total: int, tally: Tally) -> Event:
-    return UnitProgress(unit.entry, unit.task.name, tally.done, total, tally.missing, tally.cached, tally.resumed)
+    done = tally.done + tally.under_way
+    return UnitProgress(unit.entry, unit.task.name, done, total, tally.missing, tally.cached, tally.resumed)
 
 
 def exit_code(record: RunRecord, max_missing: float) -> int:

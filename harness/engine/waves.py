@@ -55,6 +55,7 @@ class Tally:
     """Counts of one unit, for the display and the record."""
 
     done: int = 0
+    under_way: int = 0
     missing: int = 0
     cached: int = 0
     resumed: int = 0
@@ -89,6 +90,7 @@ class Player:
             active = [play for play in active if play.request is not None]
         rows = [play.row() for play in plays]
         self.tally.done += len(rows)
+        self.tally.under_way = 0
         self.tally.missing += sum(row.output.error is not None for row in rows)
         self.progress(self.tally)
         return rows
@@ -112,6 +114,7 @@ class Player:
             if self.stop():
                 raise Stopped
             known.update(self._run(chunk, batch, known, keys))
+            self.tally.under_way = max(self.tally.under_way, len(known))
             self.progress(self.tally)
         lost = [call.key for call in calls if call.key not in known]
         if lost:

@@ -149,3 +149,14 @@ def test_a_run_that_stopped_is_gone_on_with_unless_new(harness: Harness, project
     assert f"going on with {folder.name}" in resumed.err
     again = harness("run", str(project), "--new", "--json")
     assert again.json["run_id"] != folder.name
+
+
+def test_cells_of_a_matrix_stand_under_their_own_names(harness: Harness, project: Path) -> None:
+    project.write_text(project.read_text() + "matrix: {decoding.max_tokens: [8, 16]}\n")
+    document = harness("run", str(project), "--json").json
+    assert {estimate["model"] for estimate in document["estimates"]} == {
+        "good [max_tokens=8]", "good [max_tokens=16]", "poor [max_tokens=8]", "poor [max_tokens=16]",
+    }  # fmt: skip
+    assert {estimate["base_model"] for estimate in document["estimates"]} == {"good", "poor"}
+    assert "good [max_tokens=16]  0.75 [0.30, 0.95] (1)" in harness("leaderboard").out
+    assert len(harness("show", "latest", "--samples", "--json", "--entry", "poor [max_tokens=8]").json["samples"]) == 4

@@ -91,3 +91,9 @@ def test_the_leaderboard_of_the_latest_run(harness: Harness, finished: str) -> N
     assert "0.75 [0.30, 0.95] (1)" in said.out
     document = harness("leaderboard", finished, "--json").json
     assert (document["schema"], document["tasks"][0]["metric"]) == (1, "exact_match")
+
+
+def test_brackets_in_the_name_of_a_config_are_not_markup(harness: Harness, project: Path) -> None:
+    project.write_text(project.read_text() + "name: capitals [bold]\n")
+    assert harness("run", str(project), "--quiet").code == 0
+    assert harness("leaderboard").out.startswith("capitals [bold], run ")

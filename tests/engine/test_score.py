@@ -141,7 +141,7 @@ def test_text_lines_keep_byte_order_mark_and_odd_separators(write: Write) -> Non
 
 def test_a_stream_and_several_files_of_references(write: Write) -> None:
     first, second = write("1.txt", "a x\nb\n"), write("2.txt", "c\nd\n")
-    stream = io.BytesIO(b"c\nd\n")
+    stream = io.BytesIO(b"c\nb\n")  # the first is in the second file, the second in the first
     assert value(score("exact_match", stream, [first, str(second)])) == 1.0
 
 

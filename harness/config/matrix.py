@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-from harness.configexplain import got
-from harness.configschema import keys_of, prompt_keys
-from harness.configtree import Files, TaskTree, found, longest_prefix, set_at, steps
+from harness.config.explain import got
+from harness.config.schema import keys_of, prompt_keys
+from harness.config.tree import Files, TaskTree, found, longest_prefix, set_at, steps
 from harness.errors import did_you_mean
-from harness.yamltree import Node, plain
+from harness.config.yamltree import Node, plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from harness.configschema import Words
+from harness.config.schema import Words
 from harness.errors import did_you_mean
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from harness.yamltree import Node, Place, Problems
+    from harness.config.yamltree import Node, Place, Problems
 
 
 def check(model: type[BaseModel], tree: Node, values: Any, problems: Problems, *, also: Iterable[str] = ()) -> BaseModel | None:

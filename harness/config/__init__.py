@@ -82,21 +82,21 @@ def load_run(path: Path | str, overrides: Sequence[str] = ()) -> RunConfig:
 
     Nothing is loaded or opened but the YAML files. Raises ConfigError with every fault of every file.
     """
-    from harness.configload import read_run
+    from harness.config.load import read_run
 
     return read_run(Path(os.path.abspath(path)), overrides)
 
 
 def load_task(path: Path | str) -> TaskConfig:
     """The task that a task file describes, by itself. Raises ConfigError with every fault."""
-    from harness.configload import read_task
+    from harness.config.load import read_task
 
     return read_task(Path(os.path.abspath(path)))
 
 
 def json_schema(kind: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of ``"task"`` or ``"run"`` files, with the plug-ins that are installed."""
-    from harness.configjson import schema_of
+    from harness.config.document import schema_of
 
     return schema_of(kind)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from harness import plugins
-from harness.configschema import RunDocument, TaskDocument, keys_with, model_of
+from harness.config.schema import RunDocument, TaskDocument, keys_with, model_of
 from harness.errors import UsageError
 from harness.templates import PromptTemplate
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import Cell, ModelConfig, RunConfig, TaskConfig, slug
-from harness.configbuild import Builder
-from harness.configexplain import check
-from harness.configmatrix import Axis, Point, Trees, points, read_axes, touching, tree_at
-from harness.configschema import GateDocument, RunDocument
-from harness.configtree import Files, TaskTree, override_run, override_tasks, parse_overrides
+from harness.config.build import Builder
+from harness.config.explain import check
+from harness.config.matrix import Axis, Point, Trees, points, read_axes, touching, tree_at
+from harness.config.schema import GateDocument, RunDocument
+from harness.config.tree import Files, TaskTree, override_run, override_tasks, parse_overrides
 from harness.errors import did_you_mean
-from harness.yamltree import Node, Place, Problems, plain, shown
+from harness.config.yamltree import Node, Place, Problems, plain, shown
 
 
 def read_run(path: Path, overrides: Sequence[str]) -> RunConfig:

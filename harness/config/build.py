@@ -13,15 +13,15 @@ from pydantic import BaseModel
 
 from harness import plugins
 from harness.config import ModelConfig, TaskConfig, slug
-from harness.configexplain import check, got, keys_in, meant, without_null
-from harness.configschema import REFUSALS, TaskDocument, build, keys_of, keys_with, model_of
+from harness.config.explain import check, got, keys_in, meant, without_null
+from harness.config.schema import REFUSALS, TaskDocument, build, keys_of, keys_with, model_of
 from harness.errors import HarnessError, did_you_mean
 from harness.templates import compile_template
 from harness.types import Decoding
-from harness.yamltree import Node, Place, Problems, plain, walk
+from harness.config.yamltree import Node, Place, Problems, plain, walk
 
 if TYPE_CHECKING:
-    from harness.configtree import Files, TaskTree
+    from harness.config.tree import Files, TaskTree
     from harness.protocols import Metric
 
 

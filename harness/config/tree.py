@@ -9,10 +9,10 @@ from glob import glob
 from pathlib import Path
 
 from harness import plugins
-from harness.configexplain import got
-from harness.configschema import keys_of, prompt_keys
+from harness.config.explain import got
+from harness.config.schema import keys_of, prompt_keys
 from harness.errors import HarnessError, did_you_mean
-from harness.yamltree import Node, Place, Problems, merge, parse_yaml, put, read_yaml, shown
+from harness.config.yamltree import Node, Place, Problems, merge, parse_yaml, put, read_yaml, shown
 
 
 @dataclass(frozen=True, slots=True)
