@@ -13,7 +13,7 @@ from harness.engine.plan import Plan, make_plan
 from harness.engine.preview import FirstPrompt, first_prompts
 from harness.engine.rescore import rescore_run
 from harness.engine.run import RunOptions, exit_code, run_plan
-from harness.engine.score import ScoreResult, score
+from harness.engine.score import Reading, ScoreResult, score
 from harness.report.leaderboard import write_leaderboard
 from harness.store import find_run, read_record, read_samples, samples_table
 from harness.types import RunRecord
@@ -21,7 +21,7 @@ from harness.types import RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Checked", "Run", "ScoreResult", "check", "load", "rescore", "run", "score"]
+__all__ = ["Checked", "Reading", "Run", "ScoreResult", "check", "load", "rescore", "run", "score"]
 
 
 @dataclass(frozen=True)

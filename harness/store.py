@@ -73,7 +73,7 @@ def find_run(results: Path, name: str) -> Path:
     finished = [folder for folder in run_folders(results) if is_finished(folder)]
     match = re.fullmatch(r"latest(?:~(\d+))?(?::(.+))?", name)
     if match:
-        return _nth_latest(finished, int(match.group(1) or 0), match.group(2), results)
+        return _nth_latest(finished, match, results)
     found = [folder for folder in finished if folder.name == name] or [f for f in finished if f.name.startswith(name)]
     if len(found) == 1:
         return found[0]
@@ -84,12 +84,14 @@ def find_run(results: Path, name: str) -> Path:
     raise StoreError(f"no run {name!r} in {results}{did_you_mean(name, [f.name for f in finished])}")
 
 
-def _nth_latest(finished: Sequence[Path], back: int, config: str | None, results: Path) -> Path:
+def _nth_latest(finished: Sequence[Path], match: re.Match[str], results: Path) -> Path:
+    name, back, config = match.group(0), int(match.group(1) or 0), match.group(2)
     if config is not None:
         finished = [folder for folder in finished if read_record(folder).name == config]
     if len(finished) <= back:
         of = f" of {config!r}" if config else ""
-        raise StoreError(f"there are only {len(finished)} finished runs{of} in {results}")
+        there = f"only {len(finished)} finished runs" if finished else "no finished runs"
+        raise StoreError(f"{name!r}: there are {there}{of} in {results}")
     return finished[-1 - back]
 
 

@@ -72,7 +72,7 @@ def test_finding(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("latest~7", "there are only 2 finished runs in"),
-        ("latest:nope", "there are only 0 finished runs of 'nope' in"),
+        ("latest:nope", "there are no finished runs of 'nope' in"),
         ("2026", "'2026' stands for several runs"),
         ("20260104T000000Z-nightly-dddd", "is not finished: start it again with harness run"),
         ("20260101T000000Z-nightly-aaab", "did you mean '20260101T000000Z-nightly-aaaa'?"),
@@ -121,7 +121,8 @@ def test_samples_come_back_block_by_block(tmp_path: Path) -> None:
         writer.write({"sample_id": ids, "task": ["t"] * 2, "repeat": [0, 0]}, {"m": column})
     assert not (tmp_path / "samples.parquet").exists()
     writer.close()
-    rows = [row for block in read_samples(tmp_path) for row in zip(block["sample_id"], block["metric.m"], block["metric.other"])]
+    columns = ("sample_id", "metric.m", "metric.other")
+    rows = [row for block in read_samples(tmp_path) for row in zip(*(block[name] for name in columns))]
     assert [row[0] for row in rows] == ["s0", "s1", "s2", "s3"]
     assert rows[0][1] == {"value": 0.5, "missing": None, "stats": [1.0, 2.0]}
     assert rows[3][1] == {"value": None, "missing": "refused", "stats": None}

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import ConfigError
 from harness.config.yamltree import Node, Place, Problems, merge, parse_yaml, plain, put, read_yaml, walk
+from harness.errors import ConfigError
 
 
 def parse(text: str) -> Node:

@@ -51,7 +51,7 @@ class Pace:
 
 
 class Bars:
-    """A bar for the unit that goes: rate, time left, missing, from the cache, resumed. Notes and finished units stand above it."""
+    """A bar for the unit that goes: rate, time left, missing, cached, resumed. Notes and finished units stand above it."""
 
     def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
         self._clock = clock

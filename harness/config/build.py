@@ -15,10 +15,10 @@ from harness import plugins
 from harness.config import ModelConfig, TaskConfig, slug
 from harness.config.explain import check, got, keys_in, meant, without_null
 from harness.config.schema import REFUSALS, TaskDocument, build, keys_of, keys_with, model_of
+from harness.config.yamltree import Node, Place, Problems, plain, walk
 from harness.errors import HarnessError, did_you_mean
 from harness.templates import compile_template
 from harness.types import Decoding
-from harness.config.yamltree import Node, Place, Problems, plain, walk
 
 if TYPE_CHECKING:
     from harness.config.tree import Files, TaskTree
@@ -47,6 +47,7 @@ class Builder:
         if "backend" not in tree.entries:
             self.problems.add(tree.place, "missing required key 'backend'")
             return None
+        tree = _with_null_backend(tree)
         backend = self._plugin("backend", tree.entries["backend"], _without(tree, ("backend",)), ("backend",))
         return None if backend is None else ModelConfig(name, backend, str(tree.entries["backend"].value), plain(tree))
 
@@ -204,6 +205,14 @@ class Builder:
 _LOCAL = "path:"
 _SUFFIXES: Mapping[str, str] = {"ndjson": "jsonl", "tsv": "csv", "pq": "parquet"}
 """Suffixes of files whose format has another name."""
+
+
+def _with_null_backend(tree: Node) -> Node:
+    """``backend: null`` unquoted is YAML's null; the backend of that name is meant."""
+    named = tree.entries["backend"]
+    if named.value is not None:
+        return tree
+    return replace(tree, value={**tree.entries, "backend": replace(named, value="null")})
 
 
 def _without(tree: Node, keys: tuple[str, ...]) -> Node:

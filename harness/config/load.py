@@ -14,8 +14,8 @@ from harness.config.explain import check
 from harness.config.matrix import Axis, Point, Trees, points, read_axes, touching, tree_at
 from harness.config.schema import GateDocument, RunDocument
 from harness.config.tree import Files, TaskTree, override_run, override_tasks, parse_overrides
-from harness.errors import did_you_mean
 from harness.config.yamltree import Node, Place, Problems, plain, shown
+from harness.errors import did_you_mean
 
 
 def read_run(path: Path, overrides: Sequence[str]) -> RunConfig:

@@ -11,8 +11,8 @@ from typing import Any
 from harness.config.explain import got
 from harness.config.schema import keys_of, prompt_keys
 from harness.config.tree import Files, TaskTree, found, longest_prefix, set_at, steps
-from harness.errors import did_you_mean
 from harness.config.yamltree import Node, plain
+from harness.errors import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 from harness import plugins
 from harness.config.explain import got
 from harness.config.schema import keys_of, prompt_keys
-from harness.errors import HarnessError, did_you_mean
 from harness.config.yamltree import Node, Place, Problems, merge, parse_yaml, put, read_yaml, shown
+from harness.errors import HarnessError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,16 +25,16 @@ _RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
 def read_run(source: Source) -> dict[str, Ranking]:
     """The rankings of a run file (``query Q0 document rank score tag``, white space between), by query in order of appearance.
 
-    As in trec_eval the rank column counts for nothing: documents are ordered by score, descending and in single precision, and
+    As in trec_eval words after the tag are ignored and the rank column counts for nothing: documents are ordered by score, descending and in single precision, and
     ties by document id, descending.
 
-    Raises DataError ``file:line: message``: a wrong number of columns, a score that is no number, a document ranked twice.
+    Raises DataError ``file:line: message``: too few columns, a score that is no number, a document ranked twice.
     """
     with open_binary(source) as stream:
         data = stream.read()
     if not data or data.isspace():
         raise DataError(f"{name_of(source)}: no rankings in it")
-    columns = _columns(data)
+    columns = _columns(data) or _columns(_first_six(data))
     if columns is None or np.isnan(columns.scores).any():
         _raise_run_fault(data, source)
     rankings = _rankings(columns)
@@ -85,6 +85,11 @@ def _single_spaced(data: bytes) -> bytes:
     return data.strip(b" ")
 
 
+def _first_six(data: bytes) -> bytes:
+    """The same lines without what stands after the tag."""
+    return b"\n".join(b" ".join(line.split()[:6]) for line in data.split(b"\n"))
+
+
 def _rankings(columns: _Columns) -> dict[str, Ranking]:
     """One ranking a query, in order."""
     codes, scores, documents = columns.codes, columns.scores, columns.documents
@@ -113,7 +118,7 @@ def _raise_run_fault(data: bytes, source: Source) -> NoReturn:
     name, seen = name_of(source), dict[tuple[str, str], int]()
     for number, line in enumerate(data.split(b"\n"), 1):
         columns = decode(line, source, number).split()
-        if columns and len(columns) != 6:
+        if columns and len(columns) < 6:
             raise DataError(f"{name}:{number}: expected 6 columns ({' '.join(_RUN_COLUMNS)}), got {len(columns)}")
         if columns and not _is_number(columns[4]):
             raise DataError(f"{name}:{number}: the score must be a number, got {columns[4]!r}")
@@ -139,7 +144,7 @@ def write_run(path: Path, rankings: Mapping[str, Ranking], tag: str) -> None:
 
 
 def run_lines(query: str, ranking: Ranking, tag: str) -> list[str]:
-    """The lines of one query in a run file. Raises DataError for white space in an id or the tag, which TREC's form cannot hold."""
+    """The lines of one query in a run file. Raises DataError for white space in an id or the tag, which they cannot hold."""
     lines = []
     for rank, (document, score) in enumerate(zip(ranking.documents, ranking.scores), 1):
         columns = (query, "Q0", document, str(rank), repr(score), tag)

@@ -15,7 +15,7 @@ from harness.types import Ranking
 
 
 class RankingsFile:
-    """``runs/<task>.<entry>.trec`` of one unit. Ids that TREC's form cannot hold end it with a note: the answers are kept elsewhere."""
+    """``runs/<task>.<entry>.trec`` of one unit; dropped with a note where the form cannot hold an id (the record can)."""
 
     def __init__(self, folder: Path, unit: Unit, say: Callable[[str], None]) -> None:
         folder.mkdir(exist_ok=True)

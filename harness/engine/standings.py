@@ -70,7 +70,7 @@ def _order(metric: Metric) -> Any:
 def _ranks(group: Sequence[Contender], settings: Settings) -> list[int | None]:
     defined = [contender for contender in group if contender.estimate.value is not None]
     if len(defined) < 2:
-        return [1 if contender in defined and contender.metric.higher_is_better is not None else None for contender in group]
+        return [None] * len(group)  # alone, there is nobody to be better or worse than
     common = _common(defined)
     values = np.array([contender.estimate.value for contender in defined], dtype=np.float64)
     draws = np.stack([_replicates(contender, common, settings) for contender in defined])

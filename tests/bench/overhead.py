@@ -33,7 +33,7 @@ def write_inputs(folder: Path, n: int) -> Path:
         "metrics: [exact_match]\nprimary: exact_match\n"
     )
     config = folder / "run.yaml"
-    config.write_text("models: {nothing: {backend: 'null', text: '4'}}\ntasks: [task.yaml]\n")
+    config.write_text("models: {nothing: {backend: null, text: '4'}}\ntasks: [task.yaml]\n")
     return config
 
 

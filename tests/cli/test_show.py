@@ -20,7 +20,7 @@ def test_an_unknown_run_names_what_there_is(harness: Harness, finished: str) -> 
 def test_no_runs_at_all(harness: Harness, tmp_path: Path, command: list[str]) -> None:
     said = harness(*command, "--results", str(tmp_path / "none"))
     assert (said.code, said.out) == (2, "")
-    assert said.err == f"error: there are only 0 finished runs in {tmp_path / 'none'}\n"
+    assert said.err == f"error: 'latest': there are no finished runs in {tmp_path / 'none'}\n"
 
 
 def test_the_summary_has_every_metric_slices_and_reasons(harness: Harness, finished: str) -> None:

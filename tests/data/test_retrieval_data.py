@@ -267,7 +267,6 @@ def test_run_order_by_hand():
     ("content", "message"),
     [
         (b"q Q0 a 1 1.0 t\n\nq Q0 b 2\n", ":3: expected 6 columns (query Q0 document rank score tag), got 4"),
-        (b"q Q0 a 1 1.0 t x\n", ":1: expected 6 columns (query Q0 document rank score tag), got 7"),
         (b"q Q0 a 1 1.0 t\nq Q0 b 2 high t\n", ":2: the score must be a number, got 'high'"),
         (b"q Q0 a 1 nan t\n", ":1: the score must be a number, got 'nan'"),
         (b"q Q0 a 1 1.0 t\nq Q0 b 1 1.0 t\nq Q0 a 2 0.5 t\n", ":3: document 'a' of query 'q' is on line 1 already"),
@@ -305,3 +304,21 @@ def test_a_mapping_may_put_the_judgements_together(tmp_path):
     path.write_bytes(jsonl({"id": "q", "positive": ["a", "b"]}))
     sample = next(iter(Dataset(Jsonl(path), SampleMapping({"qrels": "{{ positive }}"}))))
     assert sample.qrels == {"a": 1, "b": 1}
+
+
+def test_words_after_the_tag_are_ignored_as_in_trec_eval(tmp_path: Path, shared_data: Callable[[str], Path]) -> None:
+    path = tmp_path / "run"
+    path.write_bytes(b"q Q0 a 1 1.0 t and more\nq Q0 b 2 2.0 t\n")
+    assert read_run(path) == {"q": Ranking(("b", "a"), (2.0, 1.0))}
+    truncated = read_run(shared_data("trec_eval/results.trunc"))
+    assert {topic: len(ranking.documents) for topic, ranking in truncated.items()} == lines_per_topic(
+        shared_data("trec_eval/results.trunc")
+    )
+
+
+def lines_per_topic(path: Path) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for line in path.read_text().splitlines():
+        topic = line.split()[0]
+        counts[topic] = counts.get(topic, 0) + 1
+    return counts

@@ -19,7 +19,8 @@ def output(sample: str, text: str) -> Output:
 
 def found(journal: Journal, unit: int, chunk: int) -> dict[str, tuple[str, bool]]:
     outputs = journal.chunk(unit, chunk)
-    return {key.sample_id: (value.answer.text, cached) for key, (value, cached) in outputs.items() if isinstance(value.answer, Text)}
+    texts = {key: value.answer.text for key, (value, _) in outputs.items() if isinstance(value.answer, Text)}
+    return {key.sample_id: (text, outputs[key][1]) for key, text in texts.items()}
 
 
 def test_chunks_come_back_from_all_their_segments(tmp_path: Path) -> None:

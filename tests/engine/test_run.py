@@ -254,16 +254,14 @@ def test_a_run_that_another_process_works_on_is_left_alone(tmp_path: Path) -> No
 
 
 def test_slices_and_groups(tmp_path: Path) -> None:
-    data = tuple(
-        {"id": f"s{i}", "word": w, "answer": a, "doc": d, "kind": k}
-        for i, (w, a, d, k) in enumerate([("a", "A", "1", "x"), ("b", "?", "1", "x"), ("c", "C", "2", "y"), ("d", "D", "2", "y")])
-    )
+    table = [("a", "A", "1", "x"), ("b", "?", "1", "x"), ("c", "C", "2", "y"), ("d", "D", "2", "y")]
+    data = tuple({"id": f"s{i}", "word": w, "answer": a, "doc": d, "kind": k} for i, (w, a, d, k) in enumerate(table))
     mapping = {"references": ["{{ answer }}"], "group": "{{ doc }}", "slices": {"kind": "{{ kind }}"}}
     record = run_plan(plan(Echo(), data=data, sample=mapping), options(tmp_path), nothing)
     (estimate,) = record.estimates
     assert (estimate["value"], estimate["n"], estimate["n_groups"]) == (0.75, 4, 2)
-    (table,) = [table for table in record.tables if table["table"] == "slices"]
-    assert [(row[0], row[1], row[3], row[6]) for row in table["rows"]] == [("kind", "x", 0.5, 2), ("kind", "y", 1.0, 2)]
+    (slices,) = [found for found in record.tables if found["table"] == "slices"]
+    assert [(row[0], row[1], row[3], row[6]) for row in slices["rows"]] == [("kind", "x", 0.5, 2), ("kind", "y", 1.0, 2)]
 
 
 def test_the_folder_says_what_was_run(tmp_path: Path) -> None:
