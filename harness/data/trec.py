@@ -25,8 +25,8 @@ _RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
 def read_run(source: Source) -> dict[str, Ranking]:
     """The rankings of a run file (``query Q0 document rank score tag``, white space between), by query in order of appearance.
 
-    As in trec_eval words after the tag are ignored and the rank column counts for nothing: documents are ordered by score, descending and in single precision, and
-    ties by document id, descending.
+    As in trec_eval words after the tag are ignored and the rank column counts for nothing: documents are ordered by score,
+    descending and in single precision, and ties by document id, descending.
 
     Raises DataError ``file:line: message``: too few columns, a score that is no number, a document ranked twice.
     """

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 _BRANCHES = 512
 """Tokens that a row may have beyond its longest sequence: attention costs the square of a row's length."""
 
 _TURN = 2048
-"""The length at which attention costs as much as the rest of a layer: six times the width of the states (three there in a
-model of 135 million weights); a small model's figure, so that larger ones gain a little more than is counted on here."""
+"""The length at which attention costs as much as the rest of a layer, about six times the width of a model's states: here that
+of a small model, so that a larger one gains more by sharing than is counted on."""
 
 _WINDOWS = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")
 """Names in configurations for how far back a layer looks. A 4-D mask replaces the window in some architectures, and others
@@ -91,7 +93,6 @@ def model_inputs(rows: Sequence[Row], dtype: Any, device: Any) -> dict[str, Any]
     The mask is added to the attention scores: 0 where a token may look, the lowest number of ``dtype`` where not. That is
     read alike by every attention that takes a 4-D mask at all. Padding stands on the right and sees itself alone.
     """
-    import numpy as np
     import torch
 
     width = max(map(len, rows))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from harness.models.devices import halving, pack, padded
+from harness.models.packing import Row, model_inputs, rows_of, shortest_window
 from harness.models.prompts import Unanswerable
 
 TokenPair: TypeAlias = tuple[Sequence[int], Sequence[int]]
@@ -16,6 +20,12 @@ TokenPair: TypeAlias = tuple[Sequence[int], Sequence[int]]
 
 _SLICE = 256
 """Positions whose logits are held in float32 at a time."""
+
+_PROBE = ((5, 9, 14), (1, 3, 6))
+"""Tokens of the contexts and of the continuations after each that a model is tried with."""
+
+_REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
+"""What models raise that know nothing of 4-D masks or positions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +36,36 @@ class Scored:
     is_greedy: bool
 
 
-def score_sequences(model: Any, pairs: Sequence[TokenPair], batch_tokens: int) -> list[Scored | None]:
-    """Score every continuation after its context; None where a sequence alone does not fit into memory.
+def score_groups(model: Any, groups: Sequence[Sequence[TokenPair]], budget: int, widest: int) -> list[list[Scored | None]]:
+    """Score every continuation after its context, a list a group; None where a sequence alone does not fit into memory.
 
-    Batches are formed by length under ``batch_tokens`` padded tokens; results do not depend on them beyond float32 noise.
+    The pairs of a group begin alike, as a rule: they share rows of at most ``widest`` tokens (0: a row each), which hold and
+    compute common tokens once. Batches are formed by length under ``budget`` padded tokens. Results depend on neither beyond
+    float32 noise.
     """
-    widths = [len(context) + len(continuation) - 1 for context, continuation in pairs]
-    results: list[Scored | None] = [None] * len(pairs)
-    for batch in pack(widths, [1] * len(pairs), batch_tokens):
-        for index, scored in zip(batch, halving([pairs[i] for i in batch], partial(_score_batch, model))):
-            results[index] = scored
-    return results
+    jobs = [job for group in groups for job in _jobs(group, budget, widest)]
+    scored = iter([one for result in _run(model, jobs, budget) for one in result])
+    return [list(islice(scored, len(group))) for group in groups]
+
+
+def layout(pairs: Sequence[TokenPair], budget: int, widest: int) -> tuple[int, int]:
+    """The widest row that ``score_groups`` makes of one group, in tokens, and the number of its rows."""
+    rows = rows_of([_read(pair) for pair in pairs], budget, widest)
+    return max(map(len, rows), default=0), len(rows)
+
+
+def widest_row(model: Any, max_length: int, say: Callable[[str], None]) -> int:
+    """How many tokens a row of several sequences may have in this model; 0 where each sequence must have its own.
+
+    The model is tried: scores of a few short sequences in shared rows must be within 1e-4 of those in rows of their own (1e-3
+    in half precision). ``say`` is told why where they are not.
+    """
+    window = min(max_length, shortest_window(model.config) or max_length)
+    objection = _objection(model, window)
+    if objection is not None:
+        say(f"each continuation is scored in a row of its own, without sharing its prompt's tokens: {objection}")
+        return 0
+    return window
 
 
 def fit(pair: TokenPair, max_length: int) -> tuple[TokenPair, bool]:
@@ -65,22 +94,69 @@ def rolling_windows(tokens: Sequence[int], prefix_token: int, max_length: int) -
     return windows
 
 
-def _score_batch(model: Any, pairs: Sequence[TokenPair]) -> list[Scored]:
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A row and the pairs that it holds, in their order."""
+
+    row: Row
+    pairs: Sequence[TokenPair]
+
+
+def _jobs(pairs: Sequence[TokenPair], budget: int, widest: int) -> list[_Job]:
+    rest = iter(pairs)
+    return [_Job(row, list(islice(rest, len(row.places)))) for row in rows_of([_read(pair) for pair in pairs], budget, widest)]
+
+
+def _read(pair: TokenPair) -> list[int]:
+    """What the model reads of a pair: the last token is only predicted."""
+    return [*pair[0], *pair[1]][:-1]
+
+
+def _run(model: Any, jobs: Sequence[_Job], budget: int) -> list[Sequence[Scored | None]]:
+    results: list[Sequence[Scored | None]] = [()] * len(jobs)
+    # Rows of one sequence stay apart from the others: they need no 4-D mask, which would hide a model's attention window.
+    for shared in (True, False):
+        kind = [index for index, job in enumerate(jobs) if (len(job.pairs) > 1) == shared]
+        for batch in pack([len(jobs[index].row) for index in kind], [1] * len(kind), budget):
+            members = [kind[place] for place in batch]
+            chosen = [jobs[index] for index in members]
+            for index, scored in zip(members, halving(chosen, partial(_score_batch, model))):
+                results[index] = scored if scored is not None else _apart(model, jobs[index], budget)
+    return results
+
+
+def _apart(model: Any, job: _Job, budget: int) -> Sequence[Scored | None]:
+    """A job that was too much for memory: once more with a row a pair, which is less at a time."""
+    if len(job.pairs) == 1:
+        return [None]
+    return [one for result in _run(model, _jobs(job.pairs, budget, 0), budget) for one in result]
+
+
+def _score_batch(model: Any, jobs: Sequence[_Job]) -> list[list[Scored]]:
     import torch
 
-    # Padding stands on the right, where causal attention never looks back at it and positions need no care.
-    ids, mask = padded([[*context, *continuation][:-1] for context, continuation in pairs], "right", model.device)
-    lengths = [len(continuation) for _, continuation in pairs]
-    rows = torch.repeat_interleave(torch.arange(len(pairs)), torch.tensor(lengths))
-    # The token at place i is predicted by the state before it.
-    starts = [len(context) - 1 for context, _ in pairs]
-    columns = torch.cat([torch.arange(start, start + length) for start, length in zip(starts, lengths)])
-    targets = torch.tensor([token for _, continuation in pairs for token in continuation], device=model.device)
+    # The token at place i is predicted by the state before it; several may be predicted by one.
+    cells: dict[tuple[int, int], int] = {}
+    asked = [[cells.setdefault((index, place), len(cells)) for place in places[len(context) - 1 :]]
+             for index, job in enumerate(jobs) for (context, _), places in zip(job.pairs, job.row.places)]
+    states = torch.tensor([cell for sequence in asked for cell in sequence], device=model.device)
+    targets = torch.tensor([token for job in jobs for _, continuation in job.pairs for token in continuation], device=model.device)
+    rows, columns = torch.tensor(list(cells)).T
     with torch.inference_mode(), logits_at(model, rows, columns):
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[0]
-        logprobs, greedy = _gather(logits, targets)
-    return [Scored(float(part.sum(dtype=torch.float64)), bool(best.all()))
-            for part, best in zip(logprobs.split(lengths), greedy.split(lengths))]
+        logits = model(**_inputs(model, [job.row for job in jobs]), use_cache=False).logits[0]
+        logprobs, greedy = _gather(logits, states, targets)
+    lengths = [len(sequence) for sequence in asked]
+    scored = iter([Scored(float(part.sum(dtype=torch.float64)), bool(best.all()))
+                   for part, best in zip(logprobs.split(lengths), greedy.split(lengths))])
+    return [list(islice(scored, len(job.pairs))) for job in jobs]
+
+
+def _inputs(model: Any, rows: Sequence[Row]) -> dict[str, Any]:
+    if any(len(row.places) > 1 for row in rows):
+        return model_inputs(rows, model.dtype, model.device)
+    # Padding stands on the right, where causal attention never looks back at it and positions need no care.
+    ids, mask = padded([row.tokens for row in rows], "right", model.device)
+    return {"input_ids": ids, "attention_mask": mask}
 
 
 @contextmanager
@@ -101,14 +177,37 @@ def logits_at(model: Any, rows: Any, columns: Any) -> Iterator[None]:
         handle.remove()
 
 
-def _gather(logits: Any, targets: Any) -> tuple[Any, Any]:
-    """Log-probability of each target and whether it was the likeliest, on the CPU; in slices, to bound float32 copies."""
+def _gather(logits: Any, states: Any, targets: Any) -> tuple[Any, Any]:
+    """Log-probability of ``targets[i]`` under ``logits[states[i]]`` and whether it was the likeliest token, on the CPU.
+
+    The logits are gone through in slices, to bound float32 copies.
+    """
     import torch
 
-    logprobs, greedy = [], []
-    for part, wanted in zip(logits.split(_SLICE), targets.split(_SLICE)):
-        values = part.float()
-        chosen = values.gather(1, wanted[:, None])[:, 0]
-        logprobs.append((chosen - values.logsumexp(1)).cpu())
-        greedy.append((values.argmax(1) == wanted).cpu())
-    return torch.cat(logprobs), torch.cat(greedy)
+    parts = logits.split(_SLICE)
+    normalisers = torch.cat([part.float().logsumexp(1) for part in parts])
+    likeliest = torch.cat([part.argmax(1) for part in parts])
+    return (logits[states, targets].float() - normalisers[states]).cpu(), (likeliest[states] == targets).cpu()
+
+
+# ── whether a model can share rows ──
+
+
+def _objection(model: Any, window: int) -> str | None:
+    """Why this model must not be given rows of several sequences; None if it may."""
+    groups = _probe(model.config.get_text_config().vocab_size)
+    longest = max(layout(group, window, window)[0] for group in groups)
+    budget = len(groups) * longest
+    try:
+        apart = score_groups(model, groups, budget, 0)
+        together = score_groups(model, groups, budget, longest)
+    except _REFUSALS as error:
+        return f"the model takes no 4-D attention mask ({type(error).__name__}: {error})"
+    ...
+
+
+def _probe(vocabulary: int) -> list[list[TokenPair]]:
+    """Contexts with continuations of unequal length, of tokens drawn from the whole vocabulary."""
+    rng = np.random.default_rng(0)
+    return [[(context, rng.integers(vocabulary, size=length).tolist()) for length in _PROBE[1]]
+            for context in (rng.integers(vocabulary, size=length).tolist() for length in _PROBE[0])]

@@ -6,6 +6,8 @@ import gzip
 import io
 import json
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
