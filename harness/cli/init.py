@@ -21,7 +21,7 @@ def starters() -> list[str]:
 def write_starter(kind: str, folder: Path) -> list[Path]:
     """Copy a starter into a folder; the files written, relative to it.
 
-    Raises UsageError for an unknown kind, and, before anything is written, where a file is there already.
+    Raises UsageError for an unknown kind, where nothing can be written, and, before anything is, where a file is there already.
     """
     if kind not in starters():
         raise UsageError(f"init: unknown kind {kind!r}{did_you_mean(kind, starters())}")
@@ -30,9 +30,12 @@ def write_starter(kind: str, folder: Path) -> list[Path]:
     present = [path.as_posix() for path in files if (folder / path).exists()]
     if present:
         raise UsageError(f"init: {', '.join(present)} is there already; nothing was written (remove it or use another folder)")
-    for path in files:
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / path, folder / path)
+    try:
+        for path in files:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / path, folder / path)
+    except OSError as error:
+        raise UsageError(f"init: cannot write to {folder}: {error.strerror or error}") from error
     return files
 
 

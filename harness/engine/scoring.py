@@ -91,7 +91,7 @@ class Scorer:
         """(slice, value, metric, estimate) of every breakdown that the samples declare."""
         found = []
         for key, values in self._slices.items():
-            codes = np.array([value if value is not None else "" for value in values], dtype=object)
+            codes = np.array(values, dtype=object)
             for value in sorted({value for value in values if value is not None}):
                 rows = np.flatnonzero(codes == value)
                 found += [(key, value, name, self._estimate(name, rows, settings)) for name in self.metrics]

@@ -106,6 +106,8 @@ def _replicates(contender: Contender, common: dict[str, int], settings: Settings
         group_of = dict(zip(names, contender.groups))
         per_unit = [group_of[sample] for sample in common]
         clusters = np.unique(per_unit, return_inverse=True)[1].astype(np.int64)[units]
+    if not clusters.any():  # a single cluster: resampling cannot move it
+        return np.full(settings.n_bootstrap, np.nan)
     metric = contender.metric
     return replicates(
         aggregate_of(metric), contender.stats[rows], groups=clusters, weights=1.0 / np.bincount(units)[units],

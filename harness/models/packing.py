@@ -47,11 +47,11 @@ class Row:
 
     def missing(self, sequence: Sequence[int]) -> int:
         """How many tokens the row would grow by, were this sequence added."""
-        place: int | None = -1
+        place = -1
         for index, token in enumerate(sequence):
-            place = self._children.get((place, token))
-            if place is None:
+            if (place, token) not in self._children:
                 return len(sequence) - index
+            place = self._children[place, token]
         return 0
 
 

@@ -21,7 +21,7 @@ TokenPair: TypeAlias = tuple[Sequence[int], Sequence[int]]
 _SLICE = 256
 """Positions whose logits are held in float32 at a time."""
 
-_PROBE = ((5, 9, 14), (1, 3, 6))
+_PROBE = ((5, 9, 14), (1, 2, 4))
 """Tokens of the contexts and of the continuations after each that a model is tried with."""
 
 _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
@@ -140,7 +140,8 @@ def _score_batch(model: Any, jobs: Sequence[_Job]) -> list[list[Scored]]:
     asked = [[cells.setdefault((index, place), len(cells)) for place in places[len(context) - 1 :]]
              for index, job in enumerate(jobs) for (context, _), places in zip(job.pairs, job.row.places)]
     states = torch.tensor([cell for sequence in asked for cell in sequence], device=model.device)
-    targets = torch.tensor([token for job in jobs for _, continuation in job.pairs for token in continuation], device=model.device)
+    wanted = [token for job in jobs for _, continuation in job.pairs for token in continuation]
+    targets = torch.tensor(wanted, device=model.device)
     rows, columns = torch.tensor(list(cells)).T
     with torch.inference_mode(), logits_at(model, rows, columns):
         logits = model(**_inputs(model, [job.row for job in jobs]), use_cache=False).logits[0]
@@ -195,19 +196,29 @@ def _gather(logits: Any, states: Any, targets: Any) -> tuple[Any, Any]:
 
 def _objection(model: Any, window: int) -> str | None:
     """Why this model must not be given rows of several sequences; None if it may."""
+    import torch
+
     groups = _probe(model.config.get_text_config().vocab_size)
-    longest = max(layout(group, window, window)[0] for group in groups)
-    budget = len(groups) * longest
+    widest = sum(_PROBE[0]) + sum(_PROBE[1])
+    if window < widest:
+        return f"it looks back over {window} tokens only"
     try:
-        apart = score_groups(model, groups, budget, 0)
-        together = score_groups(model, groups, budget, longest)
+        apart, together = (_logprobs(score_groups(model, groups, len(groups) * widest, limit)) for limit in (0, widest))
     except _REFUSALS as error:
-        return f"the model takes no 4-D attention mask ({type(error).__name__}: {error})"
-    ...
+        return f"it refuses a 4-D attention mask ({type(error).__name__}: {error})"
+    tolerance = 1e-4 if model.dtype == torch.float32 else 1e-3
+    difference = float(np.abs(together - apart).max())
+    # Written so that NaN objects.
+    return None if difference <= tolerance else f"on a probe its scores differed by {difference:.2g}, more than {tolerance:g}"
 
 
 def _probe(vocabulary: int) -> list[list[TokenPair]]:
-    """Contexts with continuations of unequal length, of tokens drawn from the whole vocabulary."""
+    """Contexts, each with continuations of unequal length, of tokens drawn from the whole vocabulary."""
     rng = np.random.default_rng(0)
-    return [[(context, rng.integers(vocabulary, size=length).tolist()) for length in _PROBE[1]]
-            for context in (rng.integers(vocabulary, size=length).tolist() for length in _PROBE[0])]
+    contexts = [rng.integers(vocabulary, size=length).tolist() for length in _PROBE[0]]
+    return [[(context, rng.integers(vocabulary, size=length).tolist()) for length in _PROBE[1]] for context in contexts]
+
+
+def _logprobs(groups: Sequence[Sequence[Scored | None]]) -> Any:
+    """``float64[n]``; NaN where there was no memory."""
+    return np.array([np.nan if one is None else one.logprob for group in groups for one in group])

@@ -12,7 +12,7 @@ from harness.errors import BackendError
 from harness.models.devices import choose_device, free_memory, halving, pack, set_threads
 from harness.models.generation import Task, Written, row_seed, write
 from harness.models.prompts import ChatTemplate, Prompts, Unanswerable
-from harness.models.scoring import Scored, TokenPair, fit, rolling_windows, score_sequences
+from harness.models.scoring import Scored, TokenPair, fit, layout, rolling_windows, score_groups, widest_row
 from harness.models.sources import resolve
 from harness.models.weights import Dtype, load_causal_lm
 from harness.types import Call, Generate, Likelihoods, LogLikelihood, Output, Perplexity, Text, Timing, Usage
@@ -43,8 +43,9 @@ class Transformers:
         beginning and their outputs are marked ``truncated``.
     chat_template : true, false or auto (see ``Prompts``).
 
-    Scores are sums of float32 log-softmax values. None of threads, device and batch_tokens is part of the signature: they
-    move a score by no more than float noise.
+    Scores are sums of float32 log-softmax values. The continuations of one request share the tokens that they begin with in
+    models that a test at loading finds fit for it. Neither that nor threads, device or batch_tokens is part of the
+    signature: they move a score by no more than float noise.
     """
 
     source: str
@@ -75,9 +76,11 @@ class Transformers:
         device = choose_device(self.device)
         prompts = Prompts(tokenizer, _checked(self.chat_template))
         threads_before = set_threads(self.threads, device, resources.say)
+        model = model.to(device)
+        max_length = self.max_length or _context_length(model, tokenizer)
         self._loaded = _Loaded(
-            model=model.to(device), prompts=prompts, identity=files.identity, device=device, threads_before=threads_before,
-            max_length=self.max_length or _context_length(model, tokenizer), ends=_end_tokens(model, prompts),
+            model=model, prompts=prompts, identity=files.identity, device=device, threads_before=threads_before,
+            max_length=max_length, ends=_end_tokens(model, prompts), widest_row=widest_row(model, max_length, resources.say),
             batch_tokens=self.batch_tokens or _BATCH_TOKENS.get(device, _BATCH_TOKENS_ACCELERATOR))
 
     def close(self) -> None:
@@ -158,6 +161,7 @@ class _Loaded:
     max_length: int
     batch_tokens: int
     ends: frozenset[int]
+    widest_row: int
 
     def size(self, call: Call) -> tuple[int, int]:
         """The widest row of a call, in tokens, and its number of rows."""
@@ -168,7 +172,7 @@ class _Loaded:
             pairs, _ = self._pairs(call)
         except Unanswerable:
             return 0, 1
-        return max((len(context) + len(continuation) - 1 for context, continuation in pairs), default=0), len(pairs)
+        return layout(pairs, self.batch_tokens, min(self.widest_row, self.max_length))
 
     # ── log-likelihoods ──
 
@@ -181,10 +185,10 @@ class _Loaded:
                 asked.append((call, *self._pairs(call)))
             except Unanswerable as error:
                 yield _failed(call, str(error))
-        scored = iter(score_sequences(self.model, [pair for _, pairs, _ in asked for pair in pairs], self.batch_tokens))
+        widest = min(self.widest_row, self.max_length)
+        scored = score_groups(self.model, [pairs for _, pairs, _ in asked], self.batch_tokens, widest)
         timing = Timing(time.perf_counter() - started)
-        for call, pairs, truncated in asked:
-            results = [next(scored) for _ in pairs]
+        for (call, pairs, truncated), results in zip(asked, scored):
             whole = [result for result in results if result is not None]
             if len(whole) < len(results):
                 yield _failed(call, _TOO_LITTLE_MEMORY.format(device=self.device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -133,8 +134,7 @@ class _Index:
 
     @classmethod
     def of(cls, corpus: Corpus, words: _Words, *, k1: float, b: float, variant: Variant) -> _Index:
-        import bm25s
-
+        bm25s = _bm25s()
         vocabulary: dict[str, int] = {}
         surface: dict[str, int | None] = {}
         ids, rows = [], []
@@ -174,6 +174,7 @@ def _stemmer(language: str | None) -> Callable[[str], str]:
 def _stop_words(language: str | None) -> frozenset[str]:
     if language is None:
         return frozenset()
+    _bm25s()
     from bm25s import stopwords
 
     prefix = "STOPWORDS_"
@@ -182,3 +183,11 @@ def _stop_words(language: str | None) -> frozenset[str]:
     if language not in lists:
         raise BackendError(f"bm25: no stop words for {language!r}{did_you_mean(language, lists)}")
     return frozenset(getattr(stopwords, lists[language]))
+
+
+def _bm25s() -> Any:
+    """The library; its progress bars warn on import in a notebook without widgets, and are never shown here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import bm25s
+    return bm25s

@@ -93,20 +93,27 @@ class Classification:
 def parse_choice(text: str, choices: Sequence[str]) -> str | None:
     """The choice that a text names, or None.
 
-    Letter case, white space and punctuation at the ends do not matter. A text that equals a choice is that choice; else
-    the choice that occurs first as whole words, the longest where several begin at one place.
+    A text that is a choice, but for white space around it, is that choice. Else letter case, white space and punctuation at
+    the ends do not matter: a text that equals one choice is it; else the choice that occurs first as whole words, the longest
+    where several begin at one place. What several choices become then, or what has no letter or digit, names none of them.
 
     >>> parse_choice("Answer: Reserve a book.", ["renew a loan", "reserve a book"])
     'reserve a book'
     """
+    for choice in choices:
+        if text.strip() == choice.strip():
+            return choice
+    folded: dict[str, list[str]] = {}
+    for choice in dict.fromkeys(choices):
+        folded.setdefault(_plain(choice), []).append(choice)
+    distinct = {key: same[0] for key, same in folded.items() if key and len(same) == 1}
     plain = _plain(text)
-    folded = {_plain(choice): choice for choice in choices}
-    if plain in folded:
-        return folded[plain]
+    if plain in distinct:
+        return distinct[plain]
     found = []
-    for key, choice in folded.items():
+    for key, choice in distinct.items():
         match = re.search(rf"(?<!\w){re.escape(key)}(?!\w)", plain)
-        if key and match:
+        if match:
             found.append((match.start(), -len(key), choice))
     return min(found)[2] if found else None
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.protocols import Play, TaskData
-from harness.suites.prompting import sample_context
+from harness.suites.prompting import rendered
 from harness.templates import compile_template
 from harness.types import Likelihoods, Perplexity, Sample
 
@@ -30,7 +30,7 @@ class PerplexitySuite:
         return self
 
     def play(self, sample: Sample) -> Play:
-        output = yield Perplexity(str(compile_template(self.text)(sample_context(sample))))
+        output = yield Perplexity(rendered(compile_template(self.text), sample, "text"))
         answer = output.answer
         if not isinstance(answer, Likelihoods):
             raise TypeError(f"perplexity expects likelihoods, got {type(answer).__name__.lower()}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, DataError, HarnessError
 from harness.protocols import TaskData
 from harness.templates import PromptTemplate, Render, Shots, compile_template
 from harness.types import Message, Prompt, Sample
@@ -27,27 +27,30 @@ class Prompter:
         self._turns: list[tuple[Role, Render]] = [(cast(Role, role), compile_template(content)) for role, content in turns]
 
     def __call__(self, sample: Sample) -> Prompt:
-        """The prompt of this sample: text for a ``text:`` template, messages for ``user:`` and ``messages:``."""
-        context = sample_context(sample)
-        shots = [sample_context(shot) for shot in self._shots_for(sample)]
+        """The prompt of this sample: text for a ``text:`` template, messages for ``user:`` and ``messages:``.
+
+        Raises DataError for a field that is not there, naming the sample.
+        """
+        shots = self._shots_for(sample)
         if self._text is not None:
-            blocks = [_join(str(self._text(shot)), self._answer(shot)) for shot in shots]
-            return self._template.delimiter.join([*blocks, str(self._text(context))])
-        messages = [] if self._system is None else [Message("system", str(self._system(context)))]
+            blocks = [_join(rendered(self._text, shot, "prompt.text"), self._answer(shot)) for shot in shots]
+            return self._template.delimiter.join([*blocks, rendered(self._text, sample, "prompt.text")])
+        messages = [] if self._system is None else [Message("system", rendered(self._system, sample, "prompt.system"))]
         for shot in shots:
             messages += [*self._rendered_turns(shot), Message("assistant", self._answer(shot))]
-        return (*messages, *self._rendered_turns(context))
+        return (*messages, *self._rendered_turns(sample))
 
-    def _rendered_turns(self, context: Mapping[str, Any]) -> list[Message]:
-        return [Message(role, str(render(context))) for role, render in self._turns]
+    def _rendered_turns(self, sample: Sample) -> list[Message]:
+        key = "prompt.user" if self._template.user is not None else "prompt.messages"
+        return [Message(role, rendered(render, sample, key)) for role, render in self._turns]
 
-    def _answer(self, context: Mapping[str, Any]) -> str:
+    def _answer(self, shot: Sample) -> str:
         if self._answer_template is not None:
-            return str(self._answer_template(context))
-        if context["target"] is not None:
-            return _label(context)
-        if context["references"]:
-            return str(context["references"][0])
+            return rendered(self._answer_template, shot, "prompt.answer")
+        if shot.target is not None:
+            return _label(shot)
+        if shot.references:
+            return shot.references[0]
         raise ConfigError("a few-shot example has neither target nor references: give prompt.answer, the answer's template")
 
     def _shots_for(self, sample: Sample) -> Sequence[Sample]:
@@ -83,6 +86,14 @@ def sample_context(sample: Sample) -> dict[str, Any]:
     }
 
 
+def rendered(render: Render, sample: Sample, key: str) -> str:
+    """A template's text for a sample. Raises DataError ``sample '…': <key>: …`` for a field that is not there, or another fault."""
+    try:
+        return str(render(sample_context(sample)))
+    except HarnessError as error:
+        raise DataError(f"sample {sample.id!r}: {key}: {error}") from error
+
+
 def _draw(examples: list[Sample], shots: Shots, *, spare: int) -> tuple[Sample, ...]:
     wanted = shots.n + spare
     if len(examples) < wanted:
@@ -91,11 +102,13 @@ def _draw(examples: list[Sample], shots: Shots, *, spare: int) -> tuple[Sample, 
     return tuple(examples[i] for i in order[:wanted])
 
 
-def _label(context: Mapping[str, Any]) -> str:
-    target, choices = context["target"], context["choices"]
-    if isinstance(target, int) and not isinstance(target, bool) and choices:
-        return str(choices[target])
-    return str(target)
+def _label(shot: Sample) -> str:
+    target, choices = shot.target, shot.choices
+    if not isinstance(target, int) or isinstance(target, bool) or not choices:
+        return str(target)
+    if not 0 <= target < len(choices):
+        raise DataError(f"sample {shot.id!r}: target must be an index into its {len(choices)} choices, got {target}")
+    return choices[target]
 
 
 def _join(text: str, answer: str) -> str:

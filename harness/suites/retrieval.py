@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from harness.errors import ConfigError
 from harness.protocols import Play, TaskData
-from harness.suites.prompting import sample_context
+from harness.suites.prompting import rendered
 from harness.templates import compile_template
 from harness.types import Rank, Ranking, Sample
 
@@ -41,7 +41,7 @@ class Retrieval:
         return ready
 
     def play(self, sample: Sample) -> Play:
-        query = str(compile_template(self.query)(sample_context(sample)))
+        query = rendered(compile_template(self.query), sample, "query")
         output = yield Rank(query, self.k, self._corpus)
         answer = output.answer
         if not isinstance(answer, Ranking):
