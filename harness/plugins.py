@@ -65,10 +65,12 @@ def _classes_in(package: str) -> Iterator[type]:
 
 def _from_path(kind: str, path: str) -> type:
     module_name, _, attribute = path.partition(":")
+    if not re.fullmatch(r"\w+(\.\w+)*", module_name):
+        raise UsageError(f"{kind} {path!r} is not of the form package.module:Name")
     try:
         value = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"{kind} {path!r} cannot be imported: {error}") from error
+    except Exception as error:  # a module of the user's may raise anything
+        raise UsageError(f"{kind} {path!r} cannot be imported: {type(error).__name__}: {error}") from error
     if not isinstance(value, type):
         raise UsageError(f"{kind} {path!r} is not a class")
     return value

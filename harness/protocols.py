@@ -68,6 +68,14 @@ class Metric:
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     scope: ClassVar[Scope] = "sample"
 
+    def for_language(self: M, language: str) -> M:
+        """The metric as a task in this language means it (``en``, ``de``, ``zh-Hant``); parameters that were given stay."""
+        return self
+
+    def warnings(self) -> tuple[str, ...]:
+        """After :meth:`prepare`: what the user should know of this metric on these samples."""
+        return ()
+
     def prepare(self: M, samples: Iterable[Sample]) -> M:
         """Once per task, before scoring: return a copy that knows the label set, the vocabulary, …"""
         return self
@@ -154,7 +162,7 @@ def literal(value: Any) -> str:
         return value.spec
     if isinstance(value, tuple):
         return "[" + ",".join(literal(item) for item in value) + "]"
-    text = str(value)
+    text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
     return text if re.fullmatch(r"[\w.+-]+", text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -59,8 +59,9 @@ class Builder:
         suite = self._suite(tree, _without(tree, fixed), fixed)
         source = self._source(tree.entries.get("data"))
         self._check_templates(tree.entries.get("sample"))
-        metrics = self._metrics(tree.entries.get("metrics"))
-        primary = self._primary(tree.entries.get("primary"), metrics)
+        language = tree.entries["language"].value if "language" in tree.entries else "en"
+        metrics = self._metrics(tree.entries.get("metrics"), str(language))
+        primary = self._primary(tree.entries.get("primary"), metrics, str(language))
         self._check_models(tree.entries.get("models"))
         if not isinstance(document, TaskDocument) or None in (suite, source, primary) or None in metrics.values():
             return None
@@ -118,32 +119,32 @@ class Builder:
             return None
         return Node(name, path.place)
 
-    def _metrics(self, specs: Node | None) -> dict[str, Metric | None]:
+    def _metrics(self, specs: Node | None, language: str) -> dict[str, Metric | None]:
         """Spec as written -> metric, None for those that cannot be built."""
         metrics: dict[str, Metric | None] = {}
         seen: set[str] = set()
         for item in specs.items if specs else ():
             if isinstance(item.value, str):
-                metric = metrics[item.value] = self._metric(item.value, item.place)
+                metric = metrics[item.value] = self._metric(item.value, item.place, language)
                 if metric is not None and metric.spec in seen:
                     self.problems.add(item.place, f"duplicate metric {item.value!r}")
                 seen |= {metric.spec} if metric is not None else set()
         return metrics
 
-    def _metric(self, text: str, place: Place) -> Metric | None:
+    def _metric(self, text: str, place: Place, language: str) -> Metric | None:
         try:
-            return plugins.metric(text)
+            return plugins.metric(text).for_language(language)
         except HarnessError as error:
             self.problems.add(place, str(error))
             return None
 
-    def _primary(self, primary: Node | None, metrics: Mapping[str, Metric | None]) -> Metric | None:
+    def _primary(self, primary: Node | None, metrics: Mapping[str, Metric | None], language: str) -> Metric | None:
         if primary is None or not isinstance(primary.value, str):
             return next(iter(metrics.values()), None)
         if primary.value in metrics:
             return metrics[primary.value]
         try:
-            spec = plugins.metric(primary.value).spec
+            spec = plugins.metric(primary.value).for_language(language).spec
         except HarnessError:
             spec = None
         same = next((metric for metric in metrics.values() if metric is not None and metric.spec == spec), None)

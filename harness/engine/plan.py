@@ -8,8 +8,9 @@ from typing import Any
 
 from harness.codec import digest, dumps
 from harness.config import Cell, ModelConfig, RunConfig, TaskConfig
+from harness.config.yamltree import shown
 from harness.data.dataset import DataFacts, Dataset, SampleMapping
-from harness.errors import ConfigError
+from harness.errors import ConfigError, HarnessError
 from harness.plugins import catalogue
 from harness.types import Corpus, Request, Sample
 
@@ -18,6 +19,8 @@ ANSWER_NEEDS = frozenset(
     {"text", "label", "probabilities", "logprobs", "likelihoods", "ranking", "number", "vectors", "timing", "usage"}
 )
 """Those words of ``Metric.needs`` that an answer, not a sample, has to satisfy."""
+_SAMPLE_NEEDS = ("references", "target", "choices")
+"""Those that a sample has only where its task says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,10 @@ class Plan:
 
 
 def make_plan(config: RunConfig) -> Plan:
-    """Pair models with tasks, read all data once, and hash what determines the answers.
+    """Pair models with tasks, read all data once, ask every task for its first request, and hash what determines the answers.
 
-    Raises ConfigError where a task finds no model, a model no task or a metric not what it needs; DataError for the data.
+    Raises ConfigError where a task finds no model, a model no task or a metric not what it needs, where examples or fields of
+    a prompt are not there; DataError for the data.
     """
     units = _units(config)
     _check(config, units)
@@ -83,16 +87,29 @@ def make_plan(config: RunConfig) -> Plan:
         if key not in data:
             dataset = open_dataset(unit.task)
             data[key] = LoadedData(dataset, dataset.scan(), dataset.corpus())
+    _check_requests(units, data)
     return Plan(config, units, data, _plan_hash(config, units, data))
 
 
 def open_dataset(task: TaskConfig) -> Dataset:
     """The samples of a task, not yet read. The task's choices are those of every sample that has none of its own."""
     fields = dict(task.sample)
-    choices = getattr(task.suite, "choices", ())
-    if choices:
-        fields.setdefault("choices", list(choices))
+    if _choices(task):
+        fields.setdefault("choices", list(_choices(task)))
     return Dataset(task.source, SampleMapping(fields), task.limit, task.name)
+
+
+def first_request(task: TaskConfig, data: LoadedData) -> tuple[Sample, Request | None]:
+    """The first sample of a task, and what it is asked first; None where the suite answers by itself or fails on it.
+
+    Raises a HarnessError for examples or fields of its prompt that are not there.
+    """
+    sample = next(iter(data))
+    play = task.suite.prepare(data).play(sample)
+    try:
+        return sample, next(play, None)
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
+        return sample, None  # in a run this sample is missing, with the reason
 
 
 def providers(request_types: Iterable[type]) -> list[str]:
@@ -176,40 +193,62 @@ def _axis_value(value: Any) -> str:
 
 def _check(config: RunConfig, units: Sequence[Unit]) -> None:
     problems = []
-    cell = config.cells[0]
-    for task in cell.tasks:
-        problems += _task_problems(task, cell.models, [unit for unit in units if unit.task.name == task.name])
-    for name, model in cell.models.items():
+    for cell in config.cells:
+        for task in cell.tasks:
+            problems += [*_model_problems(task, cell.models), *_metric_problems(task)]
+    for name, model in config.cells[0].models.items():
         if not any(unit.model.name == name for unit in units) and not problems:
-            problems.append(f"{config.path}: model {name!r} (backend {model.backend_name}) can answer none of the tasks")
-    for role_user in [*cell.models.values(), *config.roles.values()]:
-        problems += _role_problems(config, role_user)
+            what = f"model {name!r} (backend {model.backend_name}) can answer none of the tasks"
+            problems.append(f"{shown(config.path)}: {what}")
+    for cell in config.cells:
+        for role_user in [*cell.models.values(), *config.roles.values()]:
+            problems += _role_problems(config, role_user)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
-def _task_problems(task: TaskConfig, models: Mapping[str, ModelConfig], units: Sequence[Unit]) -> list[str]:
+def _check_requests(units: Sequence[Unit], data: Mapping[str, LoadedData]) -> None:
+    problems = []
+    for task in {id(unit.task): unit.task for unit in units}.values():
+        try:
+            first_request(task, data[_data_key(task)])
+        except HarnessError as error:
+            problems.append(f"{shown(task.path)}: {error}")
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _model_problems(task: TaskConfig, models: Mapping[str, ModelConfig]) -> list[str]:
     problems = []
     needed = task.suite.needs()
     names = " and ".join(sorted(request_name(t) for t in needed))
     could = f"backends that could: {', '.join(providers(needed)) or 'none is installed'}"
-    if not units:
+    if not any(_takes(task, model) for model in models.values()):
         what = f"task {task.name!r} (suite {task.suite_name}) needs {names}"
-        problems.append(f"{task.path}: {what}; no model of this run gives it; {could}")
+        problems.append(f"{shown(task.path)}: {what}; no model of this run gives it; {could}")
     for name in task.models or ():
         backend = models[name].backend
         if not needed <= backend.provides:
             lacking = " and ".join(sorted(request_name(t) for t in needed - backend.provides))
             what = f"model {name!r} (backend {backend.name}) does not give it"
-            problems.append(f"{task.path}: task {task.name!r} needs {lacking}; {what}; {could}")
-    gives = task.suite.gives()
+            problems.append(f"{shown(task.path)}: task {task.name!r} needs {lacking}; {what}; {could}")
+    return problems
+
+
+def _metric_problems(task: TaskConfig) -> list[str]:
+    problems, gives = [], task.suite.gives()
+    has = {key for key in _SAMPLE_NEEDS if task.sample.get(key) is not None} | ({"choices"} if _choices(task) else set())
     for metric in task.metrics:
         lacking_kinds = sorted((metric.needs & ANSWER_NEEDS) - gives)
         if lacking_kinds:
             problems.append(
-                f"{task.path}: metric {metric.spec} needs {' and '.join(lacking_kinds)}; "
+                f"{shown(task.path)}: metric {metric.spec} needs {' and '.join(lacking_kinds)}; "
                 f"suite {task.suite_name} gives {', '.join(sorted(gives))}"
             )
+        for need in _SAMPLE_NEEDS:
+            if need in metric.needs and need not in has:
+                what = f"metric {metric.spec} needs {need}, which no sample of task {task.name!r} has"
+                problems.append(f"{shown(task.path)}: {what}: add {need}: under sample:")
     return problems
 
 
@@ -218,10 +257,10 @@ def _role_problems(config: RunConfig, user: ModelConfig) -> list[str]:
     for role, request_type in user.backend.needs_roles().items():
         served_by = config.roles.get(role)
         if served_by is None:
-            problems.append(f"{config.path}: model {user.name!r} needs the role {role!r}: add it under roles:")
+            problems.append(f"{shown(config.path)}: model {user.name!r} needs the role {role!r}: add it under roles:")
         elif request_type not in served_by.backend.provides:
             what = f"backend {served_by.backend.name} does not"
-            problems.append(f"{config.path}: role {role!r} must give {request_name(request_type)}; {what}")
+            problems.append(f"{shown(config.path)}: role {role!r} must give {request_name(request_type)}; {what}")
     return problems
 
 
@@ -229,8 +268,15 @@ def _role_problems(config: RunConfig, user: ModelConfig) -> list[str]:
 
 
 def _data_key(task: TaskConfig) -> str:
-    document = task.document
-    return digest(dumps([document.get("data"), document.get("sample"), task.limit, str(task.path)]))
+    """What decides which samples a task has: the source with its paths found, the mapping, the choices, the limit."""
+    source = task.source
+    return digest(dumps([type(source).__qualname__, source, task.sample, _choices(task), task.limit]))
+
+
+def _choices(task: TaskConfig) -> Sequence[str]:
+    """The task's own choices, for samples that have none."""
+    choices: Sequence[str] = getattr(task.suite, "choices", ())
+    return choices
 
 
 _NOT_ANSWERS = frozenset({"metrics", "primary", "models", "version", "language"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from harness.engine.plan import Plan
+from harness.engine.plan import Plan, first_request
 from harness.engine.waves import describe
 from harness.types import LogLikelihood
 
@@ -28,9 +28,9 @@ def first_prompts(plan: Plan) -> Iterator[FirstPrompt]:
     seen = set()
     for unit in plan.units:
         data = plan.task_data(unit.task)
-        suite = unit.task.suite.prepare(data)
-        sample = next(iter(data))
-        request = next(suite.play(sample))
+        sample, request = first_request(unit.task, data)
+        if request is None:
+            continue
         continuations = request.continuations if isinstance(request, LogLikelihood) else ()
         shown = (unit.task.name, describe(request), continuations)
         if shown not in seen:

@@ -108,7 +108,9 @@ def collect(
         values = scorer.estimates(settings)
         where = {"entry": unit.entry, "model": unit.model, "cell": unit.cell, "task": unit.task}
         for name, value in values.items():
-            estimates.append({**where, "metric": name, "primary": name == primary, **estimate_fields(value)})
+            signature = scorer.metrics[name].signature()
+            about = {"metric": name, "signature": signature, "primary": name == primary}
+            estimates.append({**where, **about, **estimate_fields(value)})
         for name, found in scorer.tables().items():
             here = {**where, "metric": name}
             tables += [{**here, "table": key, "columns": t.columns, "rows": t.rows} for key, t in found.items()]
@@ -192,5 +194,7 @@ def _fingerprints(plan: Plan) -> dict[str, dict[str, Any]]:
     found = {}
     for unit in plan.units:
         data = plan.task_data(unit.task)
-        found[unit.task.name] = {"fingerprint": data.fingerprint(), "n": data.facts.n, "version": unit.task.version}
+        found[unit.task.name] = {
+            "fingerprint": data.fingerprint(), "n": data.facts.n, "version": unit.task.version, "language": unit.task.language,
+        }  # fmt: skip
     return found

@@ -120,10 +120,11 @@ _KINDS: Mapping[type, str] = {
 def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict[str, Metric]:
     if specs:
         gives = unit.gives()
-        wanted = {spec: metric_of(spec) for spec in specs}
+        language = str(parent.data_fingerprints.get(unit.task, {}).get("language", "en"))
+        wanted = {spec: metric_of(spec).for_language(language) for spec in specs}
         return {spec: metric for spec, metric in wanted.items() if metric.needs & ANSWER_NEEDS <= gives}
-    own = [e["metric"] for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
-    return {spec: metric_of(spec) for spec in own}
+    own = [e for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
+    return {e["metric"]: metric_of(e["signature"].rpartition("#")[0]) for e in own}
 
 
 def _check_used(specs: Sequence[str], metrics: Mapping[_Stored, Mapping[str, Metric]]) -> None:

@@ -131,6 +131,8 @@ class _Run:
         self.options.listener(UnitStarted(unit.entry, unit.task.name, total))
         unit.model.backend.start_task(TaskView(unit.task.name, data.corpus()))
         scorer = Scorer(dict(zip(unit.task.metric_specs, unit.task.metrics)), data)
+        for warning in scorer.warnings:
+            self.say(f"{unit.task.name}: {warning}")
         player = Player(
             suite=unit.task.suite.prepare(data), backend=unit.model.backend, journal=journal, unit=unit.index,
             seeds=self.config.seeds, cache=cache, signature=signature, stop=lambda: self.stop.received is not None,

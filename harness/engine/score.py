@@ -158,12 +158,12 @@ def _is_file(value: Any) -> bool:
 
 
 def _results(scorer: Scorer, material: Material, settings: Settings) -> list[ScoreResult]:
-    columns = scorer.add(material.samples, material.outputs)
+    columns, notes = scorer.add(material.samples, material.outputs), (*scorer.warnings, *material.notes)
     estimates, tables = scorer.estimates(settings), scorer.tables()
     ids = [sample.id for sample in material.samples]
     results = []
     for spec, metric in scorer.metrics.items():
         column = columns.get(spec)
         rows = None if column is None else RowValues(ids, column.values, column.missing)
-        results.append(ScoreResult(spec, metric.signature(), estimates[spec], tables.get(spec, {}), rows, material.notes))
+        results.append(ScoreResult(spec, metric.signature(), estimates[spec], tables.get(spec, {}), rows, notes))
     return results

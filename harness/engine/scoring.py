@@ -56,6 +56,7 @@ class Scorer:
 
     def __init__(self, metrics: Mapping[str, Metric], samples: Iterable[Sample]) -> None:
         self.metrics = {name: metric.prepare(samples) for name, metric in metrics.items()}
+        self.warnings = list(dict.fromkeys(text for metric in self.metrics.values() for text in metric.warnings()))
         self._blocks: dict[str, list[_Block]] = {name: [] for name in self.metrics}
         self._units: list[int] = []
         self._unit_of: dict[str, int] = {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -13,13 +14,17 @@ from numpy.typing import NDArray
 from harness.metrics.ngrams import clipped_matches, ngram_totals
 from harness.metrics.references import MeanOverReferences, References, first_best, pair_up
 from harness.metrics.tokenize import IntArray, Tokens, word_runs
-from harness.types import FloatArray
+from harness.types import FloatArray, Sample
 
 Kind = Literal["1", "2", "3", "4", "5", "6", "7", "8", "9", "L", "Lsum"]
 Measure = Literal["f", "p", "r"]
 Alphabet = Literal["ascii", "unicode"]
 
 _Sentence: TypeAlias = Sequence[int]
+
+_LOOKED_AT = 1000
+"""Samples that are looked at for letters that vanish."""
+_TOO_MANY = 0.2
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,7 +42,8 @@ class Rouge(MeanOverReferences):
     stemmer : compare nltk's Porter stems of words of more than three letters (English).
     measure : ``f``, ``p`` (precision) or ``r`` (recall).
     tokenize : ``ascii`` as rouge-score: lower case, everything but a–z and 0–9 separates, so that "über" becomes "ber";
-        ``unicode``: letters, marks and numbers of every script make words.
+        ``unicode``: letters, marks and numbers of every script make words. By default the task's language decides: ``ascii``
+        for English and where there is no task. It warns where more than a fifth of the letters vanish.
 
     Statistics: ``precision``, ``recall``, ``f``, the counts they come from (``overlap``, ``hyp_total``, ``ref_total``) and
     1, a row a sample. Of several references the one with the best F counts for all three, the first of equals, as in
@@ -53,7 +59,8 @@ class Rouge(MeanOverReferences):
     type: Kind = "L"
     stemmer: bool = False
     measure: Measure = "f"
-    tokenize: Alphabet = "ascii"
+    tokenize: Alphabet | None = None
+    vanishing: float = field(default=0.0, repr=False, compare=False)
 
     name: ClassVar[str] = "rouge"
     summary: ClassVar[str] = "overlap in n-grams (1–9) or longest common subsequence (L, Lsum) as rouge-score computes it"
@@ -66,7 +73,33 @@ class Rouge(MeanOverReferences):
         object.__setattr__(self, "type", str(self.type))  # rouge(type=1) in Python means what it means in a spec
         self.require(self.type in get_args(Kind), "type", f"one of {', '.join(get_args(Kind))}")
         self.require(self.measure in get_args(Measure), "measure", f"one of {', '.join(get_args(Measure))}")
-        self.require(self.tokenize in get_args(Alphabet), "tokenize", f"one of {', '.join(get_args(Alphabet))}")
+        self.require(self.tokenize in (None, *get_args(Alphabet)), "tokenize", f"one of {', '.join(get_args(Alphabet))}")
+
+    def for_language(self, language: str) -> Rouge:
+        if self.tokenize is not None:
+            return self
+        return replace(self, tokenize="ascii" if language.lower().split("-")[0] == "en" else "unicode")
+
+    def prepare(self, samples: Iterable[Sample]) -> Rouge:
+        if self._alphabet != "ascii":
+            return self
+        texts = [text for sample in itertools.islice(samples, _LOOKED_AT) for text in sample.references]
+        letters = [letter for text in texts for letter in text if letter.isalpha()]
+        lost = sum(not letter.isascii() for letter in letters)
+        return replace(self, vanishing=lost / len(letters) if letters else 0.0)
+
+    def warnings(self) -> tuple[str, ...]:
+        if self.vanishing <= _TOO_MANY:
+            return ()
+        what = f"tokenize=ascii, rouge-score's own, deletes {self.vanishing:.0%} of the letters of the references"
+        return (f"{self.spec}: {what}; set the task's language, or tokenize=unicode",)
+
+    def signature(self) -> str:
+        return super(Rouge, replace(self, tokenize=self._alphabet)).signature()
+
+    @property
+    def _alphabet(self) -> Alphabet:
+        return self.tokenize or "ascii"
 
     @property
     def value_column(self) -> str:
@@ -84,7 +117,7 @@ class Rouge(MeanOverReferences):
         if self.type == "Lsum":
             overlap, totals = self._lines_overlap([*predictions, *targets])
         else:
-            tokens = word_runs([*predictions, *targets], alphabet=self.tokenize, stemmer=self.stemmer)
+            tokens = word_runs([*predictions, *targets], alphabet=self._alphabet, stemmer=self.stemmer)
             overlap, totals = _lcs_overlap(tokens) if self.type == "L" else _ngram_overlap(tokens, int(self.type))
         hyp, ref = totals[:n], totals[n:]
         precision, recall = overlap / np.maximum(hyp, 1.0), overlap / np.maximum(ref, 1.0)
@@ -95,7 +128,7 @@ class Rouge(MeanOverReferences):
     def _lines_overlap(self, texts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Union of longest common subsequences of each pair; tokens of each text. Predictions come first in ``texts``."""
         lines = [[line for line in text.split("\n") if line] for text in texts]
-        tokens = word_runs([line for text in lines for line in text], alphabet=self.tokenize, stemmer=self.stemmer)
+        tokens = word_runs([line for text in lines for line in text], alphabet=self._alphabet, stemmer=self.stemmer)
         n_lines = np.array([len(text) for text in lines], dtype=np.int64)
         whole = _joined(tokens, n_lines)
         overlap, totals = _lcs_overlap(whole)  # of one line with one line, the union is the one that there is
@@ -108,7 +141,7 @@ class Rouge(MeanOverReferences):
 
 
 def rouge(predictions: Sequence[str], references: References, *, type: Kind = "L", stemmer: bool = False,  # noqa: A002
-          measure: Measure = "f", tokenize: Alphabet = "ascii") -> float:
+          measure: Measure = "f", tokenize: Alphabet | None = None) -> float:
     """Mean ROUGE of the predictions, 0–1; see :class:`Rouge`. ``references[i]`` is item i's reference or the list of them.
 
     NaN for empty lists.

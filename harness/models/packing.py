@@ -19,6 +19,9 @@ _TURN = 2048
 """The length at which attention costs as much as the rest of a layer, about six times the width of a model's states: here that
 of a small model, so that a larger one gains more by sharing than is counted on."""
 
+_FILL = 256
+"""Rows up to this length take in whatever comes next: less padding for little more attention."""
+
 _WINDOWS = ("sliding_window", "attention_chunk_size", "attention_window_size", "window_size")
 """Names in configurations for how far back a layer looks. A 4-D mask replaces the window in some architectures, and others
 measure it along the row, so that a row must be no longer than the shortest."""
@@ -80,7 +83,7 @@ def _limit(longest: int, budget: int, widest: int) -> int:
 
 def _joins(row: Row, sequence: Sequence[int], limit: int) -> bool:
     length = len(row) + row.missing(sequence)
-    return length <= limit and _work(length) < _work(len(row)) + _work(len(sequence))
+    return length <= limit and (length <= _FILL or _work(length) < _work(len(row)) + _work(len(sequence)))
 
 
 def _work(length: int) -> float:

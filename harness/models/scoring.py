@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,20 +37,27 @@ class Scored:
     is_greedy: bool
 
 
-def score_groups(model: Any, groups: Sequence[Sequence[TokenPair]], budget: int, widest: int) -> list[list[Scored | None]]:
-    """Score every continuation after its context, a list a group; None where a sequence alone does not fit into memory.
+def score_sequences(model: Any, pairs: Sequence[TokenPair], budget: int, widest: int) -> list[Scored | None]:
+    """Score every continuation after its context; None where a sequence alone does not fit into memory.
 
-    The pairs of a group begin alike, as a rule: they share rows of at most ``widest`` tokens (0: a row each), which hold and
-    compute common tokens once. Batches are formed by length under ``budget`` padded tokens. Results depend on neither beyond
-    float32 noise.
+    Neighbours that begin alike share rows of at most ``widest`` tokens (0: a row each), which hold and compute common tokens
+    once. Batches are formed by length under ``budget`` padded tokens. Results depend on neither beyond float32 noise.
     """
-    jobs = [job for group in groups for job in _jobs(group, budget, widest)]
-    scored = iter([one for result in _run(model, jobs, budget) for one in result])
-    return [list(islice(scored, len(group))) for group in groups]
+    jobs = _jobs(pairs, budget, widest)
+    results: list[Sequence[Scored | None]] = [()] * len(jobs)
+    # Rows of one sequence stay apart from the others: they need no 4-D mask, which would hide a model's attention window.
+    for shared in (True, False):
+        kind = [index for index, job in enumerate(jobs) if (len(job.pairs) > 1) == shared]
+        for batch in pack([len(jobs[index].row) for index in kind], [1] * len(kind), budget):
+            members = [kind[place] for place in batch]
+            chosen = [jobs[index] for index in members]
+            for index, scored in zip(members, halving(chosen, partial(_score_batch, model))):
+                results[index] = scored if scored is not None else _apart(model, jobs[index], budget)
+    return [one for result in results for one in result]
 
 
 def layout(pairs: Sequence[TokenPair], budget: int, widest: int) -> tuple[int, int]:
-    """The widest row that ``score_groups`` makes of one group, in tokens, and the number of its rows."""
+    """The widest row that ``score_sequences`` makes of these pairs, in tokens, and the number of its rows."""
     rows = rows_of([_read(pair) for pair in pairs], budget, widest)
     return max(map(len, rows), default=0), len(rows)
 
@@ -112,24 +120,9 @@ def _read(pair: TokenPair) -> list[int]:
     return [*pair[0], *pair[1]][:-1]
 
 
-def _run(model: Any, jobs: Sequence[_Job], budget: int) -> list[Sequence[Scored | None]]:
-    results: list[Sequence[Scored | None]] = [()] * len(jobs)
-    # Rows of one sequence stay apart from the others: they need no 4-D mask, which would hide a model's attention window.
-    for shared in (True, False):
-        kind = [index for index, job in enumerate(jobs) if (len(job.pairs) > 1) == shared]
-        for batch in pack([len(jobs[index].row) for index in kind], [1] * len(kind), budget):
-            members = [kind[place] for place in batch]
-            chosen = [jobs[index] for index in members]
-            for index, scored in zip(members, halving(chosen, partial(_score_batch, model))):
-                results[index] = scored if scored is not None else _apart(model, jobs[index], budget)
-    return results
-
-
 def _apart(model: Any, job: _Job, budget: int) -> Sequence[Scored | None]:
     """A job that was too much for memory: once more with a row a pair, which is less at a time."""
-    if len(job.pairs) == 1:
-        return [None]
-    return [one for result in _run(model, _jobs(job.pairs, budget, 0), budget) for one in result]
+    return score_sequences(model, job.pairs, budget, 0) if len(job.pairs) > 1 else [None]
 
 
 def _score_batch(model: Any, jobs: Sequence[_Job]) -> list[list[Scored]]:
@@ -198,12 +191,14 @@ def _objection(model: Any, window: int) -> str | None:
     """Why this model must not be given rows of several sequences; None if it may."""
     import torch
 
-    groups = _probe(model.config.get_text_config().vocab_size)
+    if "position_ids" not in inspect.signature(model.forward).parameters:
+        return "it takes no positions"
+    pairs = _probe(model.config.get_text_config().vocab_size)
     widest = sum(_PROBE[0]) + sum(_PROBE[1])
     if window < widest:
         return f"it looks back over {window} tokens only"
     try:
-        apart, together = (_logprobs(score_groups(model, groups, len(groups) * widest, limit)) for limit in (0, widest))
+        apart, together = (_logprobs(score_sequences(model, pairs, len(pairs) * widest, limit)) for limit in (0, widest))
     except _REFUSALS as error:
         return f"it refuses a 4-D attention mask ({type(error).__name__}: {error})"
     tolerance = 1e-4 if model.dtype == torch.float32 else 1e-3
@@ -212,13 +207,13 @@ def _objection(model: Any, window: int) -> str | None:
     return None if difference <= tolerance else f"on a probe its scores differed by {difference:.2g}, more than {tolerance:g}"
 
 
-def _probe(vocabulary: int) -> list[list[TokenPair]]:
+def _probe(vocabulary: int) -> list[TokenPair]:
     """Contexts, each with continuations of unequal length, of tokens drawn from the whole vocabulary."""
     rng = np.random.default_rng(0)
     contexts = [rng.integers(vocabulary, size=length).tolist() for length in _PROBE[0]]
-    return [[(context, rng.integers(vocabulary, size=length).tolist()) for length in _PROBE[1]] for context in contexts]
+    return [(context, rng.integers(vocabulary, size=length).tolist()) for context in contexts for length in _PROBE[1]]
 
 
-def _logprobs(groups: Sequence[Sequence[Scored | None]]) -> Any:
+def _logprobs(results: Sequence[Scored | None]) -> Any:
     """``float64[n]``; NaN where there was no memory."""
-    return np.array([np.nan if one is None else one.logprob for group in groups for one in group])
+    return np.array([np.nan if one is None else one.logprob for one in results])

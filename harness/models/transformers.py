@@ -12,7 +12,7 @@ from harness.errors import BackendError
 from harness.models.devices import choose_device, free_memory, halving, pack, set_threads
 from harness.models.generation import Task, Written, row_seed, write
 from harness.models.prompts import ChatTemplate, Prompts, Unanswerable
-from harness.models.scoring import Scored, TokenPair, fit, layout, rolling_windows, score_groups, widest_row
+from harness.models.scoring import Scored, TokenPair, fit, layout, rolling_windows, score_sequences, widest_row
 from harness.models.sources import resolve
 from harness.models.weights import Dtype, load_causal_lm
 from harness.types import Call, Generate, Likelihoods, LogLikelihood, Output, Perplexity, Text, Timing, Usage
@@ -185,10 +185,11 @@ class _Loaded:
                 asked.append((call, *self._pairs(call)))
             except Unanswerable as error:
                 yield _failed(call, str(error))
-        widest = min(self.widest_row, self.max_length)
-        scored = score_groups(self.model, [pairs for _, pairs, _ in asked], self.batch_tokens, widest)
+        sequences = [pair for _, pairs, _ in asked for pair in pairs]
+        scored = iter(score_sequences(self.model, sequences, self.batch_tokens, min(self.widest_row, self.max_length)))
         timing = Timing(time.perf_counter() - started)
-        for (call, pairs, truncated), results in zip(asked, scored):
+        for call, pairs, truncated in asked:
+            results = [next(scored) for _ in pairs]
             whole = [result for result in results if result is not None]
             if len(whole) < len(results):
                 yield _failed(call, _TOO_LITTLE_MEMORY.format(device=self.device))

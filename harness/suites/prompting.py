@@ -87,7 +87,7 @@ def sample_context(sample: Sample) -> dict[str, Any]:
 
 
 def rendered(render: Render, sample: Sample, key: str) -> str:
-    """A template's text for a sample. Raises DataError ``sample '…': <key>: …`` for a field that is not there, or another fault."""
+    """A template's text for a sample. Raises DataError ``sample '…': <key>: …`` for a field that is not there."""
     try:
         return str(render(sample_context(sample)))
     except HarnessError as error:

@@ -116,3 +116,18 @@ def test_aliases_and_signature():
 def test_bad_parameters(spec, message):
     with pytest.raises(MetricError, match=message):
         plugins.metric(spec)
+
+
+def test_the_language_of_the_task_chooses_the_alphabet_unless_it_is_given() -> None:
+    assert Rouge().for_language("en-GB").tokenize == "ascii"
+    assert Rouge().for_language("de").tokenize == "unicode"
+    assert Rouge(tokenize="ascii").for_language("de").tokenize == "ascii"
+    assert Rouge().signature() == Rouge().for_language("en").signature()
+
+
+def test_it_warns_where_more_than_a_fifth_of_the_letters_vanish() -> None:
+    samples = [Sample("1", references=("über äh",)), Sample("2", references=("abcde",))]  # 2 of 11 letters
+    assert Rouge().prepare(samples).warnings() == ()
+    (warning,) = Rouge().prepare([*samples, Sample("3", references=("ü",))]).warnings()  # 3 of 12
+    assert warning.startswith("rouge: tokenize=ascii, rouge-score's own, deletes 25% of the letters")
+    assert Rouge(tokenize="unicode").prepare([Sample("3", references=("ü",))]).warnings() == ()
