@@ -417,7 +417,7 @@ TASK_FAULTS: Mapping[str, tuple[dict[str, str], str]] = {
     "primary": ({"primary": "blue"}, "7:10: primary 'blue' is not among the metrics; did you mean 'bleu'?"),
     "other primary": ({"primary": "chrf"}, "7:10: primary 'chrf' is not among the metrics; known: bleu, exact_match"),
     "unknown suite": ({"suite": "generaton"}, "2:8: unknown suite 'generaton'; did you mean 'generation'?"),
-    "suite's module": ({"suite": "no.such:Suite"}, "2:8: suite 'no.such:Suite' cannot be imported: No module named 'no'"),
+    "suite's module": ({"suite": "no.such:Suite"}, "2:8: suite 'no.such:Suite' cannot be imported: ModuleNotFoundError: No module named 'no'"),
     "suite no dataclass": ({"suite": "pathlib:Path"}, "2:8: pathlib:Path is not a dataclass"),
     "suite refuses": ({"k": "0"}, "7:4: k must be a positive integer, got 0"),
     "nested refuses": ({"prompt": "{text: x, user: y}"},

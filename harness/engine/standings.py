@@ -95,8 +95,6 @@ def _present(contender: Contender) -> list[bool]:
 
 
 def _replicates(contender: Contender, common: dict[str, int], settings: Settings) -> FloatArray:
-    if len(common) < 2:
-        return np.full(settings.n_bootstrap, np.nan)
     present = _present(contender)
     rows = [i for i, sample in enumerate(contender.samples) if present[i] and sample in common]
     units = np.array([common[contender.samples[i]] for i in rows], dtype=np.int64)
@@ -106,7 +104,7 @@ def _replicates(contender: Contender, common: dict[str, int], settings: Settings
         group_of = dict(zip(names, contender.groups))
         per_unit = [group_of[sample] for sample in common]
         clusters = np.unique(per_unit, return_inverse=True)[1].astype(np.int64)[units]
-    if not clusters.any():  # a single cluster: resampling cannot move it
+    if not clusters.any():  # at most one cluster: resampling cannot move it, so that it says nothing
         return np.full(settings.n_bootstrap, np.nan)
     metric = contender.metric
     return replicates(

@@ -23,7 +23,11 @@ _SLICE = 256
 """Positions whose logits are held in float32 at a time."""
 
 _PROBE = ((5, 9, 14), (1, 2, 4))
-"""Tokens of the contexts and of the continuations after each that a model is tried with."""
+"""Tokens of the contexts and of the continuations after each that a model is tried with: in two rows of unequal length, since
+no row is given more than the sum."""
+
+_WIDEST = 8192
+"""Longer rows are not shared: their masks, of the square of the length, would take gigabytes."""
 
 _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
 """What models raise that know nothing of 4-D masks or positions."""
@@ -68,7 +72,7 @@ def widest_row(model: Any, max_length: int, say: Callable[[str], None]) -> int:
     The model is tried: scores of a few short sequences in shared rows must be within 1e-4 of those in rows of their own (1e-3
     in half precision). ``say`` is told why where they are not.
     """
-    window = min(max_length, shortest_window(model.config) or max_length)
+    window = min(max_length, _WIDEST, shortest_window(model.config) or max_length)
     objection = _objection(model, window)
     if objection is not None:
         say(f"each continuation is scored in a row of its own, without sharing its prompt's tokens: {objection}")

@@ -43,9 +43,9 @@ class Transformers:
         beginning and their outputs are marked ``truncated``.
     chat_template : true, false or auto (see ``Prompts``).
 
-    Scores are sums of float32 log-softmax values. The continuations of one request share the tokens that they begin with in
-    models that a test at loading finds fit for it. Neither that nor threads, device or batch_tokens is part of the
-    signature: they move a score by no more than float noise.
+    Scores are sums of float32 log-softmax values. Continuations, and prompts of one batch, that begin alike are computed once
+    as far as they agree, in models that a test at loading finds fit for it. Neither that nor threads, device or batch_tokens
+    is part of the signature: they move a score by no more than float noise.
     """
 
     source: str

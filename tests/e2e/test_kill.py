@@ -196,21 +196,21 @@ def assert_same_row(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     plain = [name for name in wanted if name not in {"answer", *MEASURED, *metrics}]
     assert {name: row[name] for name in plain} == {name: wanted[name] for name in plain}
     answer, wanted_answer = (json.loads(r["answer"]) if r["answer"] else None for r in (row, wanted))
-    assert rounded_apart(answer, wanted_answer) <= TOLERANCE
+    assert furthest_apart(answer, wanted_answer) <= TOLERANCE
     if answer == wanted_answer:
         assert {name: row[name] for name in metrics} == {name: wanted[name] for name in metrics}
     else:
-        assert all(rounded_apart(row[name], wanted[name]) <= 10 * TOLERANCE for name in metrics)
+        assert all(furthest_apart(row[name], wanted[name]) <= 10 * TOLERANCE for name in metrics)
 
 
-def rounded_apart(one: Any, other: Any) -> float:
+def furthest_apart(one: Any, other: Any) -> float:
     """The largest difference between two floats in the same place; everything else has to be equal."""
     if isinstance(one, float) and isinstance(other, float):
         return abs(one - other)
     if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return max((rounded_apart(value, other[key]) for key, value in one.items()), default=0.0)
+        return max((furthest_apart(value, other[key]) for key, value in one.items()), default=0.0)
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return max(map(rounded_apart, one, other), default=0.0)
+        return max(map(furthest_apart, one, other), default=0.0)
     assert one == other
     return 0.0
 
@@ -223,4 +223,4 @@ def placed(path: Path) -> list[tuple[str, ...]]:
 def assert_same_estimates(estimates: Sequence[Mapping[str, Any]], expected: Sequence[Mapping[str, Any]]) -> None:
     assert len(estimates) == len(expected) == N_ESTIMATES
     for estimate, wanted in zip(estimates, expected):
-        assert rounded_apart(dict(estimate), dict(wanted)) <= (10 * TOLERANCE if wanted["metric"] == "log_loss" else 0)
+        assert furthest_apart(dict(estimate), dict(wanted)) <= (10 * TOLERANCE if wanted["metric"] == "log_loss" else 0)

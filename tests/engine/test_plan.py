@@ -243,6 +243,11 @@ def test_tasks_on_one_file_have_their_own_choices(project: Project) -> None:
     }  # fmt: skip
 
 
+def test_tasks_on_one_file_have_their_own_limits(project: Project) -> None:
+    plan = project.plan(RUN.replace("[qa.yaml]", "[qa.yaml, {use: qa.yaml, task: short, limit: 1}]"))
+    assert {unit.task.name: plan.task_data(unit.task).facts.n for unit in plan.units} == {"qa": 2, "short": 1}
+
+
 def test_the_same_words_for_another_file_are_other_data(project: Project) -> None:
     """``qa.jsonl`` of the task is beside the task, that of the run beside the run."""
     (project.folder / "runs").mkdir()

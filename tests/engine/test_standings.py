@@ -100,6 +100,12 @@ def test_lower_may_be_better() -> None:
     assert [(row["entry"], row["rank"]) for row in found["tasks"][0]["entries"]] == [("few", 1), ("many", 2)]
 
 
+@pytest.mark.parametrize(("metric", "order"), [(Share(), ["b", "a"]), (Errors(), ["a", "b"])])
+def test_those_that_share_a_rank_stand_by_their_values(metric: Metric, order: list[str]) -> None:
+    found = standings([contender("a", hits(3, 6), metric=metric), contender("b", hits(4, 6), metric=metric)], SETTINGS)
+    assert [(row["entry"], row["rank"]) for row in found["tasks"][0]["entries"]] == [(entry, 1) for entry in order]
+
+
 def test_a_metric_without_direction_ranks_nobody() -> None:
     given = [contender("a", hits(9, 10), metric=Length()), contender("b", hits(1, 10), metric=Length())]
     assert ranks(*given) == {"a": None, "b": None}

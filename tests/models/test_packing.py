@@ -183,9 +183,15 @@ def test_prompts_that_begin_alike_share_across_requests() -> None:
 # ── models that are unfit, or fit for a part ──
 
 
-@pytest.mark.parametrize("window", [40, 64])
-def test_a_sliding_window_bounds_the_rows(window: int) -> None:
-    model = tiny("Mistral", **ROTARY, sliding_window=window)
+@pytest.mark.parametrize(("window", "architecture", "options"), [
+    (40, "Mistral", {**ROTARY, "sliding_window": 40}),
+    (64, "Gemma3Text", {**ROTARY, "head_dim": 16, "sliding_window": 64,
+                        "layer_types": ["sliding_attention", "full_attention"]}),
+    (64, "GPTNeo", {"vocab_size": VOCABULARY, "hidden_size": 32, "num_layers": 2, "num_heads": 2, "initializer_range": 0.3,
+                    "window_size": 64, "attention_types": [[["global", "local"], 1]], "max_position_embeddings": 256}),
+])
+def test_a_sliding_window_bounds_the_rows(window: int, architecture: str, options: dict[str, Any]) -> None:
+    model = tiny(architecture, **options)
     assert widest_row(model, 256, pytest.fail) == window
     pairs = [pair for group in requests((3, 40, 17, 90, 150)) for pair in group]
     assert scores(model, pairs, 10**6, window) == pytest.approx(twin(model, pairs), abs=1e-4)
@@ -200,7 +206,9 @@ def test_a_window_too_short_to_be_tried_leaves_rows_apart() -> None:
 
 
 @pytest.mark.parametrize(("architecture", "options"), [
-    # Distances are read off the mask, along the row.
+    # A convolution reaches from each branch into the one before it.
+    ("Lfm2", {**ROTARY, "layer_types": ["conv", "full_attention"]}),
+    # Distances are made from the mask.
     ("Bloom", {"vocab_size": VOCABULARY, "hidden_size": 32, "n_layer": 2, "n_head": 2, "initializer_range": 0.3}),
     # A state goes on from each branch to the next.
     ("Mamba", {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "initializer_range": 0.3}),
@@ -223,6 +231,12 @@ def test_the_trial_finds_out_a_model_that_ignores(architecture: str, ignored: st
     assert widest_row(model, 256, said.append) == 0
     # OPT without positions makes them from the mask and fails.
     assert ("IndexError" if (architecture, ignored) == ("OPT", "position_ids") else "its scores differed by") in said[0]
+
+
+def test_rows_are_bounded_by_what_the_model_can_read_and_by_their_masks() -> None:
+    model = tiny("Llama", **FIT["Llama"])
+    assert widest_row(model, 100, pytest.fail) == 100
+    assert widest_row(model, 10**6, pytest.fail) == 8192
 
 
 def test_windows_are_read_from_the_configuration() -> None:
@@ -282,7 +296,7 @@ def test_contexts_that_are_cut_differently_are_told_apart(language_model: Transf
     small = dataclasses.replace(language_model)
     small._loaded = loaded = dataclasses.replace(language_model._require(), max_length=12)
     request = LogLikelihood("One of the three primary colours that painters mix is a yell",
-                            ("ow or a deep red", " or blue", "ing"))
+                            ("ow or a deep red", " or blue", "ing, or"))
     pairs, cut = loaded._pairs(Call(Key("x"), request))
     assert cut
     assert len({tuple(context) for context, _ in pairs}) > 1
