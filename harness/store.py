@@ -26,6 +26,12 @@ from harness.types import FloatArray, RunRecord
 SCHEMA = 1
 RECORD, SAMPLES, JOURNAL = "run.json", "samples.parquet", "journal.jsonl"
 _TUPLES = ("seeds", "estimates", "tables")
+_KINDS: Mapping[str, type] = {
+    "run_id": str, "name": str, "plan_hash": str, "config": dict, "seeds": list, "data_fingerprints": dict,
+    "model_signatures": dict, "metric_signatures": dict, "environment": dict, "estimates": list, "standings": dict,
+    "tables": list, "timings": dict, "counts": dict,
+}  # fmt: skip
+_ESTIMATE = {"entry", "task", "metric", "value", "low", "high", "n", "n_missing"}
 
 
 # ── folders ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -38,14 +44,16 @@ def slug(text: str) -> str:
 
 def create_run(results: Path, name: str) -> Path:
     """A new folder under ``results``; its name sorts by time and says the config's name."""
-    results.mkdir(parents=True, exist_ok=True)
     while True:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         path = results / f"{stamp}-{slug(name)}-{secrets.token_hex(2)}"
         try:
+            results.mkdir(parents=True, exist_ok=True)
             path.mkdir()
-        except FileExistsError:
-            continue
+        except FileExistsError as error:
+            if results.is_dir():
+                continue
+            raise StoreError(f"the results folder {results} is a file") from error
         except OSError as error:
             raise StoreError(f"cannot write to the results folder {results}: {error.strerror}") from error
         return path
@@ -90,8 +98,9 @@ def _nth_latest(finished: Sequence[Path], match: re.Match[str], results: Path) -
         finished = [folder for folder in finished if read_record(folder).name == config]
     if len(finished) <= back:
         of = f" of {config!r}" if config else ""
-        there = f"only {len(finished)} finished runs" if finished else "no finished runs"
-        raise StoreError(f"{name!r}: there are {there}{of} in {results}")
+        n = len(finished)
+        count = {0: "are no finished runs", 1: "is only one finished run"}.get(n, f"are only {n} finished runs")
+        raise StoreError(f"{name!r}: there {count}{of} in {results}")
     return finished[-1 - back]
 
 
@@ -138,6 +147,9 @@ def read_record(folder: Path) -> RunRecord:
     missing = [name for name in names if name not in values]
     if missing:
         raise StoreError(f"{path} is damaged: it lacks {', '.join(missing)}")
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(values[name], kind)]
+    if wrong or not all(isinstance(row, dict) and row.keys() >= _ESTIMATE for row in values["estimates"]):
+        raise StoreError(f"{path} is damaged: {', '.join(wrong) or 'estimates'} is not what it must be")
     kept: dict[str, Any] = {name: tuple(values[name]) if name in _TUPLES else values[name] for name in names}
     return RunRecord(**kept, path=folder)
 
@@ -209,9 +221,14 @@ def read_samples(
     folder: Path, columns: Sequence[str] | None = None, where: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, list[Any]]]:
     """Blocks of rows of ``samples.parquet`` as columns, in the order in which they were written."""
+    import pyarrow
     import pyarrow.dataset as ds
 
-    table = ds.dataset(str(_samples_path(folder)), format="parquet")
+    path = _samples_path(folder)
+    try:
+        table = ds.dataset(str(path), format="parquet")
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StoreError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
     condition = None
     for name, value in (where or {}).items():
         clause = ds.field(name) == value
@@ -224,9 +241,14 @@ def read_samples(
 
 def samples_table(folder: Path) -> Any:
     """``samples.parquet`` as a pyarrow Table."""
+    import pyarrow
     import pyarrow.parquet as pq
 
-    return pq.read_table(_samples_path(folder))
+    path = _samples_path(folder)
+    try:
+        return pq.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StoreError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 
 def _samples_path(folder: Path) -> Path:

@@ -20,16 +20,19 @@ from harness.store import (
     read_record,
     read_samples,
     run_folders,
+    samples_table,
     slug,
     write_record,
 )
 from harness.types import RunRecord
 
+ESTIMATE = {"entry": "e", "task": "t", "metric": "m", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "n_missing": 0}
+
 
 def record(run_id: str, name: str = "nightly") -> RunRecord:
     return RunRecord(
         schema=1, run_id=run_id, name=name, parent=None, plan_hash="p", config={}, seeds=(0,), data_fingerprints={},
-        model_signatures={}, metric_signatures={}, environment={}, estimates=({"metric": "m", "value": 0.5},), standings={},
+        model_signatures={}, metric_signatures={}, environment={}, estimates=(ESTIMATE,), standings={},
         tables=(), timings={}, counts={},
     )  # fmt: skip
 
@@ -72,6 +75,7 @@ def test_finding(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("latest~7", "there are only 2 finished runs in"),
+        ("latest~1:nightly-b", "there are no finished runs of 'nightly-b' in"),
         ("latest:nope", "there are no finished runs of 'nope' in"),
         ("2026", "'2026' stands for several runs"),
         ("20260104T000000Z-nightly-dddd", "is not finished: start it again with harness run"),
@@ -95,6 +99,8 @@ def test_not_finding(tmp_path: Path, name: str, message: str) -> None:
         (lambda text: text.replace('"schema": 1', '"schema": 99'), "has schema 99, this harness reads up to 1"),
         (lambda text: json.dumps({k: v for k, v in json.loads(text).items() if k != "seeds"}), "it lacks seeds"),
         (lambda text: "[]", "is not a run record"),
+        (lambda text: json.dumps({**json.loads(text), "estimates": 5}), "estimates is not what it must be"),
+        (lambda text: json.dumps({**json.loads(text), "estimates": [{"x": 1}]}), "estimates is not what it must be"),
     ],
 )
 def test_damage_is_told(tmp_path: Path, change: object, message: str) -> None:
@@ -127,3 +133,17 @@ def test_samples_come_back_block_by_block(tmp_path: Path) -> None:
     assert rows[0][1] == {"value": 0.5, "missing": None, "stats": [1.0, 2.0]}
     assert rows[3][1] == {"value": None, "missing": "refused", "stats": None}
     assert rows[0][2] is None
+
+
+def test_samples_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "samples.parquet").write_text("x")
+    with pytest.raises(StoreError, match=r"samples\.parquet is damaged"):
+        list(read_samples(tmp_path))
+    with pytest.raises(StoreError, match=r"samples\.parquet is damaged"):
+        samples_table(tmp_path)
+
+
+def test_a_file_in_place_of_the_results_folder(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("x")
+    with pytest.raises(StoreError, match="is a file"):
+        create_run(tmp_path / "results", "x")

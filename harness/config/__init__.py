@@ -24,6 +24,7 @@ class ModelConfig:
     backend: Backend
     backend_name: str
     options: Mapping[str, Any]
+    place: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class TaskConfig:
     """A task. ``source`` is the data format's object; ``models`` are those of the run that take it (None: all that can).
 
     ``sample`` and ``document`` are plain data: the field templates as written, and the whole task with everything merged.
+    ``places`` says where its keys are written, and where each metric is (``metrics.rouge_l``).
     """
 
     name: str
@@ -48,6 +50,13 @@ class TaskConfig:
     models: tuple[str, ...] | None
     path: Path
     document: Mapping[str, Any]
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def where(self, *keys: str) -> str:
+        """``file:line:column`` of the first of these keys that is written, else the file."""
+        from harness.config.yamltree import shown
+
+        return next((self.places[key] for key in keys if key in self.places), shown(self.path))
 
 
 @dataclass(frozen=True, slots=True)

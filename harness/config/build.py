@@ -49,7 +49,9 @@ class Builder:
             return None
         tree = _with_null_backend(tree)
         backend = self._plugin("backend", tree.entries["backend"], _without(tree, ("backend",)), ("backend",))
-        return None if backend is None else ModelConfig(name, backend, str(tree.entries["backend"].value), plain(tree))
+        if backend is None:
+            return None
+        return ModelConfig(name, backend, str(tree.entries["backend"].value), plain(tree), str(tree.key or tree.place))
 
     def task(self, task: TaskTree) -> TaskConfig | None:
         """The task of a merged tree."""
@@ -81,6 +83,7 @@ class Builder:
             models=document.models,
             path=task.path,
             document=plain(tree),
+            places=_places(tree),
         )
 
     def _suite(self, tree: Node, own: Node, fixed: tuple[str, ...]) -> Any:
@@ -214,6 +217,13 @@ def _with_null_backend(tree: Node) -> Node:
     if named.value is not None:
         return tree
     return replace(tree, value={**tree.entries, "backend": replace(named, value="null")})
+
+
+def _places(tree: Node) -> dict[str, str]:
+    """Where the keys of a task are written, and its metrics."""
+    places = {key: str(child.key or child.place) for key, child in tree.entries.items()}
+    metrics = tree.entries["metrics"].items if "metrics" in tree.entries else ()
+    return {**places, **{f"metrics.{item.value}": str(item.place) for item in metrics}}
 
 
 def _without(tree: Node, keys: tuple[str, ...]) -> Node:

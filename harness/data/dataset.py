@@ -36,10 +36,12 @@ class Format(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What a pass over a data set found: the number of samples, and a hash of all of them in their order."""
+    """What a pass over a data set found: the number of samples, a hash of all of them in their order, and whether all have
+    the same input fields (a template that finds its fields in one then finds them in all)."""
 
     n: int
     fingerprint: str
+    alike: bool = True
 
 
 def sample_hash(sample: Sample) -> str:
@@ -191,6 +193,11 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+def _is_flat(fields: Mapping[str, Any]) -> bool:
+    """Whether no value has fields of its own that might be there in one row and not in another."""
+    return not any(isinstance(value, dict) for value in fields.values())
+
+
 # ── the data set ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -228,9 +235,11 @@ class Dataset:
 
         Raises DataError for no samples at all, an id that two rows have, a field that is not there, what JSON cannot hold.
         """
-        ids, hashes = SeenIds(), []
+        ids, hashes, fields, alike = SeenIds(), [], None, True
         for sample in self:
             ids.add(sample.id)
+            fields = sample.input.keys() if fields is None else fields
+            alike = alike and sample.input.keys() == fields and _is_flat(sample.input)
             try:
                 hashes.append(sample_hash(sample))
             except TypeError as error:
@@ -241,7 +250,7 @@ class Dataset:
         if twice is not None:
             where = f"{self._where()}: row {twice.second}: sample.id"
             raise DataError(f"{where}: {twice.id!r} is the id of row {twice.first} too; ids must be unique")
-        return DataFacts(len(hashes), digest("".join(hashes).encode()))
+        return DataFacts(len(hashes), digest("".join(hashes).encode()), alike)
 
     def _where(self) -> str:
         path: object = getattr(self.source, "path", None)

@@ -1,7 +1,8 @@
 """The journal: every output on disk under its key before it counts, one JSON line each.
 
-The file begins with a header line. The outputs of one unit's chunk follow a marker ``{"c": [unit, chunk]}``; a resumed run
-may open a chunk again, so one chunk can have several segments. Lines are appended with one ``write`` a batch, so a killed
+The file begins with a header line. Before a unit's first output the hash of its model's signature stands in a line of its own,
+``{"s": [unit, hash]}``. The outputs of one unit's chunk follow a marker ``{"c": [unit, chunk]}``; a resumed run may open a
+chunk again, so one chunk can have several segments. Lines are appended with one ``write`` a batch, so a killed
 process leaves at most one torn line, the last; a power cut costs what was written since the last sync, at most a second.
 """
 
@@ -18,7 +19,7 @@ from harness.errors import DataError, StoreError
 from harness.types import Key, Output
 
 SCHEMA = 1
-_MARK = b'{"c":'
+_MARK, _SIGNATURE = b'{"c":', b'{"s":'
 _SYNC_SECONDS = 1.0
 
 
@@ -31,6 +32,7 @@ class Journal:
         """Create the journal with this header, or, without one, go on with the journal that is there."""
         self._say = say
         self._segments: dict[tuple[int, int], list[tuple[int, int]]] = {}
+        self._signatures: dict[int, str] = {}
         self._current: tuple[int, int] | None = None
         self._error: OSError | None = None
         flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
@@ -60,6 +62,21 @@ class Journal:
                     continue
                 found[output.key] = (output, "cached" in encoded)
         return found
+
+    def start_unit(self, unit: int, signature: str) -> None:
+        """Note which model a unit's outputs are of.
+
+        Raises StoreError where the journal has outputs of another one: its weights or files changed since.
+        """
+        known = self._signatures.setdefault(unit, signature)
+        if known != signature:
+            raise StoreError(
+                f"the unfinished run in {self._path.parent} has answers of another model than this one: its files, its weights "
+                "or the versions that it depends on have changed since; start a new run with --new"
+            )
+        if unit not in {unit for unit, _ in self._segments}:
+            self._append(dumps({"s": (unit, signature)}) + b"\n")
+            self._current = None
 
     def write(self, unit: int, chunk: int, outputs: Iterable[Output], *, cached: bool = False) -> None:
         """Append outputs; when this returns they survive the death of the process."""
@@ -125,7 +142,11 @@ class Journal:
         position, current, start = 0, None, 0
         with path.open("rb") as stream:
             for line in stream:
-                if line.startswith(_MARK):
+                if line.startswith(_SIGNATURE):
+                    self._close_segment(current, start, position)
+                    current = None
+                    self._note_signature(line)
+                elif line.startswith(_MARK):
                     self._close_segment(current, start, position)
                     try:
                         unit, chunk = loads(line)["c"]
@@ -135,6 +156,13 @@ class Journal:
                         current, start = (unit, chunk), position + len(line)
                 position += len(line)
         self._close_segment(current, start, position)
+
+    def _note_signature(self, line: bytes) -> None:
+        try:
+            unit, signature = loads(line)["s"]
+        except (ValueError, TypeError):
+            return
+        self._signatures.setdefault(unit, signature)
 
     def _close_segment(self, current: tuple[int, int] | None, start: int, end: int) -> None:
         if current is not None and end > start:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -199,7 +200,7 @@ def _check(config: RunConfig, units: Sequence[Unit]) -> None:
     for name, model in config.cells[0].models.items():
         if not any(unit.model.name == name for unit in units) and not problems:
             what = f"model {name!r} (backend {model.backend_name}) can answer none of the tasks"
-            problems.append(f"{shown(config.path)}: {what}")
+            problems.append(f"{model.place or shown(config.path)}: {what}")
     for cell in config.cells:
         for role_user in [*cell.models.values(), *config.roles.values()]:
             problems += _role_problems(config, role_user)
@@ -210,12 +211,23 @@ def _check(config: RunConfig, units: Sequence[Unit]) -> None:
 def _check_requests(units: Sequence[Unit], data: Mapping[str, LoadedData]) -> None:
     problems = []
     for task in {id(unit.task): unit.task for unit in units}.values():
+        loaded = data[_data_key(task)]
         try:
-            first_request(task, data[_data_key(task)])
+            first_request(task, loaded)
+            if not loaded.facts.alike:
+                _check_every_request(task, loaded)
         except HarnessError as error:
-            problems.append(f"{shown(task.path)}: {error}")
+            problems.append(f"{task.where('prompt', 'query', 'text', 'suite')}: {error}")
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _check_every_request(task: TaskConfig, data: LoadedData) -> None:
+    """Where rows have different fields, the first one's prompt says nothing of the others': ask for all of them."""
+    suite = task.suite.prepare(data)
+    for sample in data:
+        with contextlib.suppress(TypeError, ValueError, LookupError, AttributeError, ArithmeticError):
+            next(suite.play(sample), None)
 
 
 def _model_problems(task: TaskConfig, models: Mapping[str, ModelConfig]) -> list[str]:
@@ -225,30 +237,29 @@ def _model_problems(task: TaskConfig, models: Mapping[str, ModelConfig]) -> list
     could = f"backends that could: {', '.join(providers(needed)) or 'none is installed'}"
     if not any(_takes(task, model) for model in models.values()):
         what = f"task {task.name!r} (suite {task.suite_name}) needs {names}"
-        problems.append(f"{shown(task.path)}: {what}; no model of this run gives it; {could}")
+        problems.append(f"{task.where('suite')}: {what}; no model of this run gives it; {could}")
     for name in task.models or ():
         backend = models[name].backend
         if not needed <= backend.provides:
             lacking = " and ".join(sorted(request_name(t) for t in needed - backend.provides))
             what = f"model {name!r} (backend {backend.name}) does not give it"
-            problems.append(f"{shown(task.path)}: task {task.name!r} needs {lacking}; {what}; {could}")
+            problems.append(f"{task.where('models')}: task {task.name!r} needs {lacking}; {what}; {could}")
     return problems
 
 
 def _metric_problems(task: TaskConfig) -> list[str]:
     problems, gives = [], task.suite.gives()
     has = {key for key in _SAMPLE_NEEDS if task.sample.get(key) is not None} | ({"choices"} if _choices(task) else set())
-    for metric in task.metrics:
+    for spec, metric in zip(task.metric_specs, task.metrics):
+        where = task.where(f"metrics.{spec}")
         lacking_kinds = sorted((metric.needs & ANSWER_NEEDS) - gives)
         if lacking_kinds:
-            problems.append(
-                f"{shown(task.path)}: metric {metric.spec} needs {' and '.join(lacking_kinds)}; "
-                f"suite {task.suite_name} gives {', '.join(sorted(gives))}"
-            )
+            needs = f"metric {spec} needs {' and '.join(lacking_kinds)}"
+            problems.append(f"{where}: {needs}; suite {task.suite_name} gives {', '.join(sorted(gives))}")
         for need in _SAMPLE_NEEDS:
             if need in metric.needs and need not in has:
-                what = f"metric {metric.spec} needs {need}, which no sample of task {task.name!r} has"
-                problems.append(f"{shown(task.path)}: {what}: add {need}: under sample:")
+                what = f"metric {spec} needs {need}, which no sample of task {task.name!r} has"
+                problems.append(f"{where}: {what}: add {need}: under sample:")
     return problems
 
 
@@ -257,10 +268,12 @@ def _role_problems(config: RunConfig, user: ModelConfig) -> list[str]:
     for role, request_type in user.backend.needs_roles().items():
         served_by = config.roles.get(role)
         if served_by is None:
-            problems.append(f"{shown(config.path)}: model {user.name!r} needs the role {role!r}: add it under roles:")
+            where = user.place or shown(config.path)
+            problems.append(f"{where}: model {user.name!r} needs the role {role!r}: add it under roles:")
         elif request_type not in served_by.backend.provides:
             what = f"backend {served_by.backend.name} does not"
-            problems.append(f"{shown(config.path)}: role {role!r} must give {request_name(request_type)}; {what}")
+            where = served_by.place or shown(config.path)
+            problems.append(f"{where}: role {role!r} must give {request_name(request_type)}; {what}")
     return problems
 
 

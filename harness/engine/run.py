@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.codec import digest, dumps
 from harness.config import ModelConfig
 from harness.engine.cache import Cache
 from harness.engine.environment import environment
@@ -125,6 +126,7 @@ class _Run:
     def _unit(
         self, unit: Unit, signature: dict[str, Any], journal: Journal, cache: Cache | None, writer: SampleWriter
     ) -> UnitResult:
+        journal.start_unit(unit.index, digest(dumps(signature)))
         data = self.plan.task_data(unit.task)
         total = data.facts.n * len(self.config.seeds)
         clock = time.monotonic()

@@ -135,9 +135,9 @@ def unbroken(project: Project) -> Path:
 
 def test_killed_five_times(project: Project, unbroken: Path) -> None:
     draw = random.Random(SEED)
-    moments = [  # while SmolLM2 is loaded; among texts, twice; among likelihoods; while MiniLM is loaded or embeds
-        (0, draw.uniform(0, 3)), (draw.randint(1, 12), draw.uniform(0, 0.3)), (draw.randint(13, 24), draw.uniform(0, 0.3)),
-        (draw.randint(25, 2 * N), draw.uniform(0, 0.3)), (3 * N, draw.uniform(0, 1)),
+    moments = [  # while SmolLM2 is loaded; among texts, twice; among likelihoods; while MiniLM is loaded
+        (0, draw.uniform(0, 2)), (draw.randint(1, N // 2), draw.uniform(0, 0.3)), (draw.randint(N // 2 + 1, N), draw.uniform(0, 0.3)),
+        (draw.randint(N + 1, 2 * N - 10), draw.uniform(0, 0.1)), (3 * N, draw.uniform(0, 1)),
     ]  # fmt: skip
     in_journal = 0
     for n, delay_s in moments:

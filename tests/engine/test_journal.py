@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.engine.journal import Journal, read_header
+from harness.errors import StoreError
 from harness.types import Key, Output, Text
 
 
@@ -48,6 +49,21 @@ def test_a_text_that_looks_like_a_marker_is_no_marker(tmp_path: Path) -> None:
     journal.write(0, 0, [output("a", 'x\n{"c":[7,7]}\n'), output("b", "y")])
     journal.close()
     assert set(found(Journal(path), 0, 0)) == {"a", "b"}
+
+
+def test_answers_of_another_model_are_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal(path, {})
+    journal.start_unit(0, "old")
+    journal.write(0, 0, [output("a", "1")])
+    journal.start_unit(1, "x")
+    journal.close()
+    journal = Journal(path)
+    journal.start_unit(0, "old")
+    assert found(journal, 0, 0) == {"a": ("1", False)}
+    with pytest.raises(StoreError, match="has answers of another model than this one.*--new"):
+        journal.start_unit(1, "y")
+    journal.close()
 
 
 @pytest.mark.parametrize("content", [b"", b'{"schema":1', b"nonsense\n", b'{"schema":9}\n', b"[]\n"])

@@ -122,7 +122,7 @@ def test_lines_that_cannot_be_read_are_dropped_and_made_again(tmp_path: Path) ->
         run_plan(plan(Echo(batch=2, on_batch=die)), options(tmp_path), nothing)
     (folder,) = run_folders(tmp_path / "results")
     lines = (folder / JOURNAL).read_bytes().splitlines(keepends=True)
-    lines[2] = b'{"k":["s0",0,"",0],"a":{"type":"text","te\n'
+    lines[3] = b'{"k":["s0",0,"",0],"a":{"type":"text","te\n'
     (folder / JOURNAL).write_bytes(b"".join(lines))
     record = run_plan(plan(Echo(batch=2)), options(tmp_path, use_cache=False), nothing)
     assert [text for _, _, text, _ in texts(record)] == list("ABCDEFG")
@@ -232,7 +232,7 @@ def test_a_signal_finishes_the_batch_in_hand_and_says_how_to_go_on(tmp_path: Pat
     assert stopped.value.exit_code == code
     assert str(stopped.value).endswith("go on with: harness run toy.yaml")
     (folder,) = run_folders(tmp_path / "results")
-    assert len((folder / JOURNAL).read_text().splitlines()) == 2 + 4  # header, marker, two whole batches
+    assert len((folder / JOURNAL).read_text().splitlines()) == 3 + 4  # header, signature, marker, two whole batches
     resumed = Echo(batch=2)
     record = run_plan(plan(resumed), options(tmp_path, use_cache=False), nothing)
     assert record.run_id == folder.name
