@@ -61,7 +61,7 @@ def test_answers_of_another_model_are_not_gone_on_with(tmp_path: Path) -> None:
     journal = Journal(path)
     journal.start_unit(0, "old")
     assert found(journal, 0, 0) == {"a": ("1", False)}
-    with pytest.raises(StoreError, match="has answers of another model than this one.*--new"):
+    with pytest.raises(StoreError, match=r"has answers of another model than this one.*--new"):
         journal.start_unit(1, "y")
     journal.close()
 
