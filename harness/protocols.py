@@ -206,11 +206,15 @@ class Suite(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a backend is opened with: where it may keep files, the models that serve it, how it tells the user things."""
+    """What a backend is opened with: where it may keep files, the models that serve it, how it tells the user things.
+
+    ``checkpoint`` is called between the pieces of long work, when what is done is kept; it raises if the run is to stop.
+    """
 
     cache_dir: Path
     roles: Mapping[str, Backend] = field(default_factory=dict)
     say: Callable[[str], None] = lambda message: None
+    checkpoint: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

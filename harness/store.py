@@ -59,6 +59,11 @@ def create_run(results: Path, name: str) -> Path:
         return path
 
 
+def is_run_id(name: str) -> bool:
+    """Whether a name is of the form that :func:`create_run` gives."""
+    return re.fullmatch(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4}", name) is not None
+
+
 def run_folders(results: Path) -> list[Path]:
     """Every run folder, oldest first, finished or not."""
     if not results.is_dir():
@@ -108,8 +113,8 @@ def _nth_latest(finished: Sequence[Path], match: re.Match[str], results: Path) -
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write to a neighbour, sync, rename: readers see the old file or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write to a neighbour, sync, rename: readers see the old file or the new one, never half of it. One writer at a time."""
+    temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as stream:
         stream.write(data)
         stream.flush()

@@ -220,10 +220,15 @@ def _with_null_backend(tree: Node) -> Node:
 
 
 def _places(tree: Node) -> dict[str, str]:
-    """Where the keys of a task are written, and its metrics."""
-    places = {key: str(child.key or child.place) for key, child in tree.entries.items()}
+    """Where the keys of a task are written, those within them (``prompt.text``) and its metrics."""
     metrics = tree.entries["metrics"].items if "metrics" in tree.entries else ()
-    return {**places, **{f"metrics.{item.value}": str(item.place) for item in metrics}}
+    return {**dict(_key_places(tree, "")), **{f"metrics.{item.value}": str(item.place) for item in metrics}}
+
+
+def _key_places(node: Node, above: str) -> Iterator[tuple[str, str]]:
+    for key, child in node.entries.items():
+        yield f"{above}{key}", str(child.key or child.place)
+        yield from _key_places(child, f"{above}{key}.")
 
 
 def _without(tree: Node, keys: tuple[str, ...]) -> Node:

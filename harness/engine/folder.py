@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from harness.codec import dumps
 from harness.engine.journal import Journal, read_header
-from harness.store import JOURNAL, create_run, is_finished, run_folders
+from harness.store import JOURNAL, create_run, is_finished, is_run_id, run_folders
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _LOCK = ".lock"
+_STILLBORN_SECONDS = 60.0
 LOG = "log.jsonl"
 
 
@@ -48,6 +50,7 @@ def open_run(results: Path, name: str, plan_hash: str, *, new: bool, say: Callab
 
     A run that another process is working on is left to it, and a new one is started.
     """
+    _sweep(results)
     for folder in [] if new else reversed(run_folders(results)):
         header = None if is_finished(folder) else read_header(folder / JOURNAL)
         if header is None or header.get("plan_hash") != plan_hash or header.get("name") != name:
@@ -64,6 +67,29 @@ def open_run(results: Path, name: str, plan_hash: str, *, new: bool, say: Callab
     new_lock = _lock(folder)
     assert new_lock is not None, "a folder that was just made is nobody else's"
     return OpenRun(folder, new_lock, resumed=False)
+
+
+def _sweep(results: Path) -> None:
+    """Clear what processes left that were killed before their journal began or after their record was there."""
+    for folder in sorted(results.iterdir()) if results.is_dir() else []:
+        left = [folder / name for name in (JOURNAL, _LOCK) if (folder / name).exists()]
+        stillborn = is_run_id(folder.name) and not is_finished(folder) and read_header(folder / JOURNAL) is None
+        if not (is_finished(folder) and left) and not (stillborn and _is_old(folder)):
+            continue
+        lock = _lock(folder)
+        if lock is None:
+            continue
+        lock.release()
+        if stillborn:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            for path in left:
+                path.unlink(missing_ok=True)
+
+
+def _is_old(folder: Path) -> bool:
+    """Old enough that no process can be about to begin its journal."""
+    return time.time() - folder.stat().st_mtime > _STILLBORN_SECONDS
 
 
 def _lock(folder: Path) -> BaseFileLock | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -217,9 +218,16 @@ def _check_requests(units: Sequence[Unit], data: Mapping[str, LoadedData]) -> No
             if not loaded.facts.alike:
                 _check_every_request(task, loaded)
         except HarnessError as error:
-            problems.append(f"{task.where('prompt', 'query', 'text', 'suite')}: {error}")
+            problems.append(f"{_request_place(task, str(error))}: {error}")
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _request_place(task: TaskConfig, message: str) -> str:
+    """Where the key is written that a message speaks of: "prompt.text: no …", "prompt.shots: n must …" (``prompt.shots.n``)."""
+    spoken = re.search(r"\b(prompt\.\w+): (\w+)", message)
+    keys = (f"{spoken[1]}.{spoken[2]}", spoken[1]) if spoken else ()
+    return task.where(*keys, "prompt", "query", "text", "suite")
 
 
 def _check_every_request(task: TaskConfig, data: LoadedData) -> None:

@@ -58,18 +58,18 @@ def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
         notes.append(message)
         options.listener(Note(message))
 
-    opened = open_run(options.results, config.name, plan.plan_hash, new=options.new, say=say)
-    try:
-        options.listener(RunStarted(opened.folder.name, opened.folder, opened.resumed, len(plan.units)))
-        opened.log("start", resumed=opened.resumed, plan_hash=plan.plan_hash)
-        with StopSignal() as stop:
+    with StopSignal() as stop:
+        opened = open_run(options.results, config.name, plan.plan_hash, new=options.new, say=say)
+        try:
+            options.listener(RunStarted(opened.folder.name, opened.folder, opened.resumed, len(plan.units)))
+            opened.log("start", resumed=opened.resumed, plan_hash=plan.plan_hash)
             record = _Run(plan, options, opened, stop, say).execute(notes)
-        publish(opened.folder, record)
-        opened.log("finish")
-        write_record(opened.folder, record)
-        opened.finish()
-    finally:
-        opened.release()
+            publish(opened.folder, record)
+            opened.log("finish")
+            write_record(opened.folder, record)
+            opened.finish()
+        finally:
+            opened.release()
     return record
 
 
@@ -109,8 +109,7 @@ class _Run:
         self, model: ModelConfig, units: Sequence[Unit], journal: Journal, cache: Cache | None, writer: SampleWriter
     ) -> Iterator[UnitResult]:
         """Load one model, take all its units, free it."""
-        if self.stop.received is not None:
-            raise Stopped
+        self._checkpoint()
         backend = model.backend
         backend.open(self._resources(model))
         try:
@@ -129,9 +128,9 @@ class _Run:
         journal.start_unit(unit.index, digest(dumps(signature)))
         data = self.plan.task_data(unit.task)
         total = data.facts.n * len(self.config.seeds)
+        unit.model.backend.start_task(TaskView(unit.task.name, data.corpus()))
         clock = time.monotonic()
         self.options.listener(UnitStarted(unit.entry, unit.task.name, total))
-        unit.model.backend.start_task(TaskView(unit.task.name, data.corpus()))
         scorer = Scorer(dict(zip(unit.task.metric_specs, unit.task.metrics)), data)
         for warning in scorer.warnings:
             self.say(f"{unit.task.name}: {warning}")
@@ -160,9 +159,13 @@ class _Run:
         for name in model.backend.needs_roles():
             if name not in self.roles:
                 role = self.config.roles[name].backend
-                role.open(Resources(self.options.cache_dir, {}, self.say))
+                role.open(Resources(self.options.cache_dir, {}, self.say, self._checkpoint))
                 self.roles[name] = role
-        return Resources(self.options.cache_dir, dict(self.roles), self.say)
+        return Resources(self.options.cache_dir, dict(self.roles), self.say, self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        if self.stop.received is not None:
+            raise Stopped
 
     def _close_roles(self) -> None:
         for role in self.roles.values():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -19,7 +21,7 @@ from harness.types import Call, Corpus, Embed, Output, Rank, Ranking, Timing
 
 Vectors32 = NDArray[np.float32]
 
-_DOCUMENTS_PER_CHUNK = 2048
+_DOCUMENTS_PER_CHUNK = 512
 _TIE = 1e-5
 """Relative difference under which two of faiss's float32 scores may be one number rounded in two ways."""
 
@@ -122,13 +124,15 @@ class Dense:
         assert self._resources is not None
         model = self._model()
         if not model.cacheable:
-            return _embed(model, corpus, self._resources.say)
+            return np.concatenate(list(_embed(model, corpus, self._resources, None)))
         key = digest(dumps(model.signature()), corpus.fingerprint.encode())
         path = self._resources.cache_dir / "embeddings" / f"{key}.npy"
         vectors = _stored(path, len(corpus))
         if vectors is None:
-            vectors = _embed(model, corpus, self._resources.say)
+            parts = path.with_suffix(".parts")
+            vectors = np.concatenate(list(_embed(model, corpus, self._resources, parts)))
             _store(path, vectors)
+            shutil.rmtree(parts, ignore_errors=True)
         return vectors
 
 
@@ -163,18 +167,22 @@ class _Index:
         return self._ids.ranking(rows, exact.astype(np.float32), k)
 
 
-def _embed(model: _Encoder, corpus: Corpus, say: Callable[[str], None]) -> Vectors32:
-    say(f"dense: embedding {len(corpus):,} documents")
-    chunks: list[Vectors32] = []
-    texts: list[str] = []
-    for document in corpus:
-        texts.append(document.full_text)
-        if len(texts) == _DOCUMENTS_PER_CHUNK:
-            chunks.append(_matrix(model.encode(texts, purpose="document")))
-            texts = []
-    if texts:
-        chunks.append(_matrix(model.encode(texts, purpose="document")))
-    return np.concatenate(chunks)
+def _embed(model: _Encoder, corpus: Corpus, resources: Resources, parts: Path | None) -> Iterator[Vectors32]:
+    """The vectors of the corpus, chunk by chunk; each is kept in ``parts`` at once, so that a stop costs one chunk."""
+    resources.say(f"dense: embedding {len(corpus):,} documents")
+    documents = iter(corpus)
+    for number, start in enumerate(range(0, len(corpus), _DOCUMENTS_PER_CHUNK)):
+        resources.checkpoint()
+        texts = [document.full_text for document in itertools.islice(documents, _DOCUMENTS_PER_CHUNK)]
+        path = None if parts is None else parts / f"{number:06}.npy"
+        vectors = None if path is None else _stored(path, len(texts))
+        if vectors is None:
+            vectors = _matrix(model.encode(texts, purpose="document"))
+            if path is not None:
+                _store(path, vectors)
+        if start and number % 8 == 0:
+            resources.say(f"dense: {start:,} of {len(corpus):,} documents embedded")
+        yield vectors
 
 
 def _matrix(vectors: NDArray[np.floating[Any]]) -> Vectors32:

@@ -102,8 +102,10 @@ class Project:
             process = start(*self.words(name), cwd=self.root, out=subprocess.DEVNULL, err=log)
         deadline = time.monotonic() + PATIENCE_S
         while (count := self.journaled(name)) is None or count < n:
-            assert process.poll() is None, (self.root / f"{name}.log").read_text(encoding="utf-8")
-            assert time.monotonic() < deadline, f"{name}: {count} outputs after {PATIENCE_S} s, waiting for {n}"
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                said = (self.root / f"{name}.log").read_text(encoding="utf-8")
+                pytest.fail(f"{name}: {count} outputs in the journal, waited for {n}; exit code {process.wait()}\n{said}")
             time.sleep(0.005)
         time.sleep(delay_s)
         return process
@@ -120,7 +122,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     lines = (DATA / "library_requests.jsonl").read_text(encoding="utf-8").splitlines()[:N]
     rows = [{**json.loads(line), "choices": LABELS} for line in lines]
     rows[7]["choices"] = [rows[7]["label"], TOO_LONG]
-    (root / "requests.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (root / "requests.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8", newline="\n")
     for name in ("unbroken", "killed", "stopped"):
         cache_without_answers(root / f"cache of {name}")
     return Project(root)
@@ -136,9 +138,12 @@ def unbroken(project: Project) -> Path:
 def test_killed_five_times(project: Project, unbroken: Path) -> None:
     draw = random.Random(SEED)
     moments = [  # while SmolLM2 is loaded; among texts, twice; among likelihoods; while MiniLM is loaded
-        (0, draw.uniform(0, 2)), (draw.randint(1, N // 2), draw.uniform(0, 0.3)), (draw.randint(N // 2 + 1, N), draw.uniform(0, 0.3)),
-        (draw.randint(N + 1, 2 * N - 10), draw.uniform(0, 0.1)), (3 * N, draw.uniform(0, 1)),
-    ]  # fmt: skip
+        (0, draw.uniform(0, 2)),
+        (draw.randint(1, N // 2), draw.uniform(0, 0.3)),
+        (draw.randint(N // 2 + 1, N), draw.uniform(0, 0.3)),
+        (draw.randint(N + 1, 2 * N - 10), draw.uniform(0, 0.1)),
+        (3 * N, draw.uniform(0, 1)),
+    ]
     in_journal = 0
     for n, delay_s in moments:
         process = project.start_until("killed", n, delay_s)

@@ -107,12 +107,12 @@ def test_a_task_may_choose_its_models(project: Project) -> None:
 
 def test_a_model_that_can_answer_nothing_is_refused(project: Project) -> None:
     run = f"models: {{nobody: {NULL}, words: {BM25}}}\ntasks: [qa.yaml]\n"
-    assert project.refused(run) == ["run.yaml: model 'words' (backend bm25) can answer none of the tasks"]
+    assert project.refused(run) == ["run.yaml:1:37: model 'words' (backend bm25) can answer none of the tasks"]
 
 
 def test_a_task_that_no_model_can_answer_names_the_backends_that_could(project: Project) -> None:
     (problem,) = project.refused(f"models: {{words: {BM25}}}\ntasks: [qa.yaml, search.yaml]\n")
-    start = "qa.yaml: task 'qa' (suite generation) needs Generate; no model of this run gives it; backends that could: "
+    start = "qa.yaml:2:1: task 'qa' (suite generation) needs Generate; no model of this run gives it; backends that could: "
     assert problem.startswith(start)
     could = problem.removeprefix(start).split(", ")
     assert {"null", "replay", "transformers"} <= set(could)
@@ -123,7 +123,7 @@ def test_a_task_that_names_a_model_that_cannot_is_refused(project: Project) -> N
     run = f"models: {{words: {BM25}, nobody: {NULL}}}\ntasks: [{{use: qa.yaml, models: [words]}}, search.yaml]\n"
     (problem,) = project.refused(run)
     assert problem.startswith(
-        "qa.yaml: task 'qa' needs Generate; model 'words' (backend bm25) does not give it; backends that could: "
+        "run.yaml:2:24: task 'qa' needs Generate; model 'words' (backend bm25) does not give it; backends that could: "
     )
 
 
@@ -131,10 +131,10 @@ def test_all_problems_are_told_at_once(project: Project) -> None:
     run = f"models: {{words: {BM25}}}\ntasks: [qa.yaml, mood.yaml]\n"
     problems = project.refused(run, qa_yaml=QA.replace("exact_match", "accuracy"))
     assert [problem.split(";")[0] for problem in problems] == [
-        "qa.yaml: task 'qa' (suite generation) needs Generate",
-        "qa.yaml: metric accuracy needs label",
-        "qa.yaml: metric accuracy needs target, which no sample of task 'qa' has: add target: under sample:",
-        "mood.yaml: task 'mood' (suite classification) needs LogLikelihood",
+        "qa.yaml:2:1: task 'qa' (suite generation) needs Generate",
+        "qa.yaml:6:11: metric accuracy needs label",
+        "qa.yaml:6:11: metric accuracy needs target, which no sample of task 'qa' has: add target: under sample:",
+        "mood.yaml:2:1: task 'mood' (suite classification) needs LogLikelihood",
     ]
 
 
@@ -143,7 +143,15 @@ def test_all_problems_are_told_at_once(project: Project) -> None:
 
 def test_a_metric_needs_what_the_suite_gives(project: Project) -> None:
     assert project.refused(qa_yaml=QA.replace("exact_match", "ndcg@10")) == [
-        "qa.yaml: metric ndcg@10 needs ranking; suite generation gives text, timing, usage"
+        "qa.yaml:6:11: metric ndcg@10 needs ranking; suite generation gives text, timing, usage"
+    ]
+
+
+def test_a_metric_is_told_as_written_where_it_is_written(project: Project) -> None:
+    """With spaces in it, and the second of the run's own list: that stands in the run's file, and the task's is replaced."""
+    run = RUN.replace("[qa.yaml]", "\n  - use: qa.yaml\n    metrics: [exact_match, 'ndcg@10( gain = exp )']")
+    assert project.refused(run) == [
+        "run.yaml:4:28: metric ndcg@10( gain = exp ) needs ranking; suite generation gives text, timing, usage"
     ]
 
 
@@ -151,19 +159,21 @@ def test_every_cell_is_checked(project: Project) -> None:
     """log_loss has its probabilities in the first cell, but not where the model writes text."""
     run = RUN.replace("qa.yaml", "mood.yaml") + "matrix: {answer: [likelihood, text]}\n"
     assert project.refused(run, mood_yaml=MOOD.replace("accuracy", "log_loss")) == [
-        "mood.yaml: metric log_loss needs probabilities; suite classification gives label, text, timing, usage"
+        "mood.yaml:7:11: metric log_loss needs probabilities; suite classification gives label, text, timing, usage"
     ]
 
 
 @pytest.mark.parametrize(("task", "without", "problem"), [
-    ("qa", (QA, 'references: ["{{ a }}"]'), "exact_match needs references, which no sample of task 'qa' has: add references"),
-    ("mood", (MOOD, 'target: "{{ mood }}"'), "accuracy needs target, which no sample of task 'mood' has: add target"),
+    ("qa", (QA, 'references: ["{{ a }}"]'),
+     "6:11: metric exact_match needs references, which no sample of task 'qa' has: add references"),
+    ("mood", (MOOD, 'target: "{{ mood }}"'),
+     "7:11: metric accuracy needs target, which no sample of task 'mood' has: add target"),
 ])  # fmt: skip
 def test_what_samples_never_have_is_told(project: Project, task: str, without: tuple[str, str], problem: str) -> None:
     text, line = without
     run = RUN.replace("qa.yaml", f"{task}.yaml")
     found = project.refused(run, **{f"{task}_yaml": text.replace(line, 'id: "{{ id }}"')})
-    assert found == [f"{task}.yaml: metric {problem}: under sample:"]
+    assert found == [f"{task}.yaml:{problem}: under sample:"]
 
 
 def test_choices_may_be_the_tasks_or_the_samples(project: Project) -> None:
@@ -174,7 +184,7 @@ def test_choices_may_be_the_tasks_or_the_samples(project: Project) -> None:
     project.plan(run, mood_yaml=without.replace("sample: {", "sample: {choices: [glad, sad], "))
     problems = project.refused(run, mood_yaml=without)
     assert problems == [
-        "mood.yaml: metric acc_norm needs choices, which no sample of task 'mood' has: add choices: under sample:"
+        "mood.yaml:6:11: metric acc_norm needs choices, which no sample of task 'mood' has: add choices: under sample:"
     ]
 
 
@@ -183,12 +193,12 @@ def test_choices_may_be_the_tasks_or_the_samples(project: Project) -> None:
 
 def test_a_role_that_is_missing_is_told(project: Project) -> None:
     run = "models: {vectors: {backend: dense, encoder: reader}}\ntasks: [search.yaml]\n"
-    assert project.refused(run) == ["run.yaml: model 'vectors' needs the role 'reader': add it under roles:"]
+    assert project.refused(run) == ["run.yaml:1:10: model 'vectors' needs the role 'reader': add it under roles:"]
 
 
 def test_a_role_must_give_what_it_is_for(project: Project) -> None:
     run = f"models: {{vectors: {{backend: dense, encoder: reader}}}}\nroles: {{reader: {BM25}}}\ntasks: [search.yaml]\n"
-    assert project.refused(run) == ["run.yaml: role 'reader' must give Embed; backend bm25 does not"]
+    assert project.refused(run) == ["run.yaml:2:9: role 'reader' must give Embed; backend bm25 does not"]
     assert pairs(project.plan(run.replace(BM25, NULL))) == [("vectors", "search")]
 
 
@@ -197,7 +207,37 @@ def test_a_role_must_give_what_it_is_for(project: Project) -> None:
 
 def test_a_field_that_the_prompt_lacks_is_told_before_any_model_is_loaded(project: Project) -> None:
     (problem,) = project.refused(qa_yaml=QA.replace("{{ q }}", "{{ question }}"))
-    assert problem.startswith("qa.yaml: sample '1': prompt.text: no field 'question'; the fields are: a, choices, contexts, ")
+    assert problem.startswith("qa.yaml:5:10: sample '1': prompt.text: no field 'question'; the fields are: a, choices, ")
+
+
+@pytest.mark.parametrize(("rows", "question"), [
+    ('{"q": "Peru?", "a": "Lima"}\n{"a": "Havana"}\n', "{{ q }}"),
+    ('{"q": {"en": "Peru?"}, "a": "Lima"}\n{"q": {"es": "¿Cuba?"}, "a": "Havana"}\n', "{{ q.en }}"),
+])  # fmt: skip
+def test_a_field_that_only_a_later_row_lacks_is_told_too(project: Project, rows: str, question: str) -> None:
+    (problem,) = project.refused(qa_jsonl=rows, qa_yaml=QA.replace("{{ q }}", question))
+    assert problem.startswith(f"qa.yaml:5:10: sample '2': prompt.text: no field {question[3:-3]!r}; the fields are: ")
+
+
+def test_rows_may_differ_in_fields_that_no_prompt_asks_for(project: Project) -> None:
+    plan = project.plan(qa_jsonl=FILES["qa.jsonl"] + '{"id": "3", "q": "Laos?", "a": "Vientiane", "note": "x"}\n')
+    assert [data.facts.alike for data in plan.data.values()] == [False]
+
+
+@pytest.mark.parametrize(("run", "sets", "place"), [
+    (RUN + "matrix: {prompt: [a.yaml, b.yaml]}\n", [], "b.yaml:2:1"),
+    (RUN + "matrix: {prompt: [a.yaml, {text: '{{ x }}'}]}\n", [], "run.yaml:3:28"),
+    (RUN + "matrix: {prompt.text: ['{{ q }}', '{{ x }}']}\n", [], "run.yaml:3:10"),
+    (RUN.replace("[qa.yaml]", "[{use: qa.yaml, prompt: {text: '{{ x }}'}}]"), [], "run.yaml:2:33"),
+    (RUN, ["tasks.qa.prompt.text=a {{ x }}"], "--set tasks.qa.prompt.text"),
+])  # fmt: skip
+def test_a_prompt_is_told_where_it_is_written(project: Project, run: str, sets: list[str], place: str) -> None:
+    """The task's own prompt, on line 5 of qa.yaml, has no fault."""
+    project.write({"run.yaml": run, "b.yaml": '# short\ntext: "{{ x }}"\n'})
+    with pytest.raises(ConfigError) as refused:
+        make_plan(load_run(project.folder / "run.yaml", sets))
+    (problem,) = refused.value.problems
+    assert problem.startswith(f"{place}: sample '1': prompt.text: no field 'x'; ")
 
 
 def test_examples_that_are_not_there_are_told_for_every_task(project: Project) -> None:
@@ -205,7 +245,8 @@ def test_examples_that_are_not_there_are_told_for_every_task(project: Project) -
     shots = {"qa_yaml": QA.replace('"}\nmet', '", shots: {from: self, n: 2}}\nmet'),
              "mood_yaml": MOOD.replace('"}\nmet', '", shots: {from: train, n: 1}}\nmet')}  # fmt: skip
     problems = project.refused(run, **shots)
-    assert problems[0] == "qa.yaml: prompt.shots: n must be at most 1, the examples there are, got 2"
+    assert problems[0] == "qa.yaml:5:47: prompt.shots: n must be at most 1, the examples there are, got 2"
+    assert problems[1].startswith("mood.yaml:6:1: mood: ")
     assert problems[1].endswith("mood.jsonl: no split 'train'; name its file: splits: {train: …}")
 
 

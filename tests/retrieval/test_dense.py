@@ -166,3 +166,28 @@ def test_vectors_that_are_not_finite(tmp_path: Path) -> None:
 def test_bad_option() -> None:
     with pytest.raises(ConfigError, match="batch_size must be a positive integer, got 0"):
         Dense(batch_size=0)
+
+
+class Stop(Exception):
+    """What a run that is to stop raises at a checkpoint."""
+
+
+def test_a_stop_while_the_corpus_is_embedded_costs_one_chunk(tmp_path: Path) -> None:
+    corpus, encoder, checks = TinyCorpus(texts(1100)), HashedWords(), iter([None, None, Stop])
+
+    def checkpoint() -> None:
+        stop = next(checks)
+        if stop is not None:
+            raise stop
+
+    stopped = Dense()
+    stopped.open(Resources(tmp_path, {"encoder": encoder}, checkpoint=checkpoint))  # type: ignore[dict-item]
+    with pytest.raises(Stop):
+        stopped.start_task(TaskView("task", corpus))
+    assert encoder.seen == [("document", 512), ("document", 512)]
+    again = HashedWords()
+    resumed = opened(tmp_path, again, corpus)
+    assert again.seen == [("document", 76)]
+    whole = opened(tmp_path / "other", HashedWords(), corpus)
+    assert rankings(resumed, ["cat dog", "rain"], 20) == rankings(whole, ["cat dog", "rain"], 20)
+    assert [path.suffix for path in (tmp_path / "embeddings").iterdir()] == [".npy"]
