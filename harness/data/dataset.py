@@ -194,8 +194,8 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _is_flat(fields: Mapping[str, Any]) -> bool:
-    """Whether no value has fields of its own that might be there in one row and not in another."""
-    return not any(isinstance(value, dict) for value in fields.values())
+    """Whether no value has parts of its own that might be there in one row and not in another."""
+    return not any(isinstance(value, (dict, list)) for value in fields.values())
 
 
 # ── the data set ────────────────────────────────────────────────────────────────────────────────────────────────────

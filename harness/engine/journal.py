@@ -68,13 +68,14 @@ class Journal:
 
         Raises StoreError where the journal has outputs of another one: its weights or files changed since.
         """
-        known = self._signatures.setdefault(unit, signature)
-        if known != signature:
+        answered = any(answered == unit for answered, _ in self._segments)
+        if answered and self._signatures.setdefault(unit, signature) != signature:
             raise StoreError(
                 f"the unfinished run in {self._path.parent} has answers of another model than this one: its files, its weights "
                 "or the versions that it depends on have changed since; start a new run with --new"
             )
-        if unit not in {unit for unit, _ in self._segments}:
+        if not answered:
+            self._signatures[unit] = signature
             self._append(dumps({"s": (unit, signature)}) + b"\n")
             self._current = None
 
@@ -162,7 +163,7 @@ class Journal:
             unit, signature = loads(line)["s"]
         except (ValueError, TypeError):
             return
-        self._signatures.setdefault(unit, signature)
+        self._signatures[unit] = signature
 
     def _close_segment(self, current: tuple[int, int] | None, start: int, end: int) -> None:
         if current is not None and end > start:

@@ -57,6 +57,7 @@ def test_answers_of_another_model_are_not_gone_on_with(tmp_path: Path) -> None:
     journal.start_unit(0, "old")
     journal.write(0, 0, [output("a", "1")])
     journal.start_unit(1, "x")
+    journal.write(1, 0, [output("b", "2")])
     journal.close()
     journal = Journal(path)
     journal.start_unit(0, "old")
