@@ -27,6 +27,7 @@ from harness.types import (
 
 Interval = Literal["wilson", "bootstrap", "delta", "jackknife", "subsample", "none"]
 Scope = Literal["sample", "corpus"]
+Cacheable = Literal["always", "versioned", "never"]
 Play = Generator[Request, Output, Answer]
 M = TypeVar("M", bound="Metric")
 
@@ -232,8 +233,9 @@ class Backend(Protocol):
     name: ClassVar[str]
     summary: ClassVar[str]
     provides: ClassVar[frozenset[type]]
-    cacheable: ClassVar[bool]
-    """Whether its answers are fixed by its signature, so that they may be kept across runs."""
+    cacheable: ClassVar[Cacheable]
+    """``always``: its answers are fixed by its signature and may be kept across runs. ``versioned``: only where the config
+    gives them a version. ``never``: they depend on more than the request."""
 
     def needs_roles(self) -> Mapping[str, type]:
         """Roles that must be opened before it: name → the request type that the role's model must provide."""

@@ -8,10 +8,10 @@ Schema history of ``run.json`` and ``samples.parquet``: 1 (0.1.0) the first.
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import os
 import re
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,8 @@ _KINDS: Mapping[str, type] = {
     "model_signatures": dict, "metric_signatures": dict, "environment": dict, "estimates": list, "standings": dict,
     "tables": list, "timings": dict, "counts": dict,
 }  # fmt: skip
+_RUN_ID = re.compile(r"(\d{8}T\d{6}\.\d{3}Z)-.+-[0-9a-f]{4}")
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
 _ESTIMATE = {"entry", "task", "metric", "value", "low", "high", "n", "n_missing"}
 
 
@@ -44,24 +46,29 @@ def slug(text: str) -> str:
 
 def create_run(results: Path, name: str) -> Path:
     """A new folder under ``results``; its name sorts by time and says the config's name."""
-    while True:
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        path = results / f"{stamp}-{slug(name)}-{secrets.token_hex(2)}"
-        try:
-            results.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-        except FileExistsError as error:
-            if results.is_dir():
-                continue
-            raise StoreError(f"the results folder {results} is a file") from error
-        except OSError as error:
-            raise StoreError(f"cannot write to the results folder {results}: {error.strerror}") from error
-        return path
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        path = results / f"{_stamp(results)}-{slug(name)}-{secrets.token_hex(2)}"
+        path.mkdir()
+    except FileExistsError as error:
+        raise StoreError(f"the results folder {results} is a file") from error
+    except OSError as error:
+        raise StoreError(f"cannot write to the results folder {results}: {error.strerror}") from error
+    return path
+
+
+def _stamp(results: Path) -> str:
+    """The time in UTC to the millisecond, later than that of every run that is there, whatever the clock does."""
+    ids = [found.group(1) for path in results.iterdir() if (found := _RUN_ID.fullmatch(path.name))]
+    last = datetime.datetime.strptime(max(ids), _STAMP).replace(tzinfo=datetime.UTC) if ids else None
+    now = datetime.datetime.now(datetime.UTC)
+    later = now if last is None else max(now, last + datetime.timedelta(milliseconds=1))
+    return later.strftime("%Y%m%dT%H%M%S.") + f"{later.microsecond // 1000:03}Z"
 
 
 def is_run_id(name: str) -> bool:
     """Whether a name is of the form that :func:`create_run` gives."""
-    return re.fullmatch(r"\d{8}T\d{6}Z-.+-[0-9a-f]{4}", name) is not None
+    return _RUN_ID.fullmatch(name) is not None
 
 
 def run_folders(results: Path) -> list[Path]:
@@ -120,6 +127,18 @@ def write_atomically(path: Path, data: bytes) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in a folder last through a power cut, where the system lets a folder be synced."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -214,6 +233,8 @@ class SampleWriter:
 
     def close(self) -> None:
         self._writer.close()
+        with self._temporary.open("r+b") as stream:
+            os.fsync(stream.fileno())
         os.replace(self._temporary, self._path)
 
     def abort(self) -> None:

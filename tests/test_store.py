@@ -47,7 +47,7 @@ def finished(results: Path, run_id: str, name: str = "nightly") -> Path:
 def test_names_sort_by_time_and_say_the_config(tmp_path: Path) -> None:
     first = create_run(tmp_path, "my config/α")
     assert first.name[8] == "T"
-    assert first.name.split("Z-")[1].startswith("my-config-")
+    assert first.name.split("Z-", 1)[1].startswith("my-config-")
     assert slug("///") == "run"
 
 
@@ -147,3 +147,10 @@ def test_a_file_in_place_of_the_results_folder(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("x")
     with pytest.raises(StoreError, match="is a file"):
         create_run(tmp_path / "results", "x")
+
+
+def test_names_sort_in_the_order_of_their_making_whatever_the_clock_does(tmp_path: Path) -> None:
+    (tmp_path / "29990101T000000.000Z-x-abcd").mkdir()
+    names = [create_run(tmp_path, "x").name for _ in range(50)]
+    assert names == sorted(names)
+    assert names[0].startswith("29990101T000000.001Z-x-")

@@ -136,7 +136,7 @@ def list_plugins(kind: str, name: str | None, as_json: bool) -> int:
     if name is not None:
         _print_plugin(documents[0])
     elif kind == "backend":
-        rows = [[d["name"], ", ".join(d["provides"]), "yes" if d["cacheable"] else "no", d["summary"]] for d in documents]
+        rows = [[d["name"], ", ".join(d["provides"]), d["cacheable"], d["summary"]] for d in documents]
         console().print(add_rows(table("backend", "provides", "cached", ""), rows))
     else:
         console().print(add_rows(table(kind, ""), [[d["name"], d["summary"]] for d in documents]))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from harness.codec import digest, dumps, encode_request
+from harness.codec import digest, dumps
 from harness.errors import StoreError
-from harness.types import Call
+from harness.types import Call, Generate
 
 _FILE = "answers.sqlite"
 _TABLE = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, value BLOB, time REAL) WITHOUT ROWID"
@@ -82,12 +82,20 @@ class Cache:
         self._connection = None
 
 
-def cache_keys(signature: Mapping[str, object], calls: Sequence[Call]) -> list[bytes]:
-    """The keys of calls to a model of that signature."""
-    model = digest(dumps(signature)).encode()
-    return [
-        bytes.fromhex(digest(model, encode_request(call.request), f"{call.key.repeat}/{call.seed}".encode())) for call in calls
-    ]
+def cache_keys(model_hash: str, calls: Sequence[tuple[Call, str]]) -> list[bytes]:
+    """The keys of calls, each with the hash of its request, to the model whose signature has that hash.
+
+    Where the answer is drawn at random it belongs to the sample and the step too: two samples that are asked the same
+    draw for themselves.
+    """
+    model = model_hash.encode()
+    return [bytes.fromhex(digest(model, request.encode(), _draw(call))) for call, request in calls]
+
+
+def _draw(call: Call) -> bytes:
+    key = call.key
+    drawn = isinstance(call.request, Generate) and call.request.decoding.temperature > 0
+    return dumps([key.repeat, call.seed, *([key.sample_id, key.arm, key.step] if drawn else [])])
 
 
 def cache_stats(folder: Path) -> dict[str, object]:

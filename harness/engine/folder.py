@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,8 +41,8 @@ class OpenRun:
         (self.folder / JOURNAL).unlink(missing_ok=True)
 
     def release(self) -> None:
+        """Let go of the folder. The lock's file is not removed here: another process may hold it in the same moment."""
         self._lock.release()
-        (self.folder / _LOCK).unlink(missing_ok=True)
 
 
 def open_run(results: Path, name: str, plan_hash: str, *, new: bool, say: Callable[[str], None]) -> OpenRun:
@@ -70,21 +70,34 @@ def open_run(results: Path, name: str, plan_hash: str, *, new: bool, say: Callab
 
 
 def _sweep(results: Path) -> None:
-    """Clear what processes left that were killed before their journal began or after their record was there."""
+    """Clear what killed processes left: folders whose journal never began, and journals whose record is there."""
     for folder in sorted(results.iterdir()) if results.is_dir() else []:
-        left = [folder / name for name in (JOURNAL, _LOCK) if (folder / name).exists()]
-        stillborn = is_run_id(folder.name) and not is_finished(folder) and read_header(folder / JOURNAL) is None
-        if not (is_finished(folder) and left) and not (stillborn and _is_old(folder)):
+        if not is_run_id(folder.name):
+            continue
+        leftover = is_finished(folder) and (folder / JOURNAL).exists()
+        if not leftover and not (_is_stillborn(folder) and _is_old(folder)):
             continue
         lock = _lock(folder)
         if lock is None:
             continue
+        for name in (JOURNAL,) if leftover else (JOURNAL, LOG):
+            (folder / name).unlink(missing_ok=True)
         lock.release()
-        if stillborn:
-            shutil.rmtree(folder, ignore_errors=True)
-        else:
-            for path in left:
-                path.unlink(missing_ok=True)
+        if not leftover:
+            with contextlib.suppress(OSError):  # somebody has just put something into it
+                (folder / _LOCK).unlink(missing_ok=True)
+                folder.rmdir()
+
+
+def _is_stillborn(folder: Path) -> bool:
+    """Whether the process died before the journal's first line was whole."""
+    try:
+        if not {path.name for path in folder.iterdir()} <= {_LOCK, LOG, JOURNAL}:
+            return False
+        journal = folder / JOURNAL
+        return not journal.exists() or b"\n" not in journal.read_bytes()[:65536]
+    except OSError:
+        return False
 
 
 def _is_old(folder: Path) -> bool:

@@ -11,16 +11,43 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.codec import decode_output, dumps, encode_output, loads
+from harness.codec import decode_output, digest, dumps, encode_output, encode_request, loads
+from harness.engine.sound import failed
 from harness.errors import DataError, StoreError
-from harness.types import Key, Output
+from harness.types import Key, Output, Request
 
 SCHEMA = 1
 _MARK, _SIGNATURE = b'{"c":', b'{"s":'
 _SYNC_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An output as it stands in the journal, under the hash of the request that it answers."""
+
+    output: Output
+    request: str
+    line: bytes
+    cached: bool = False
+
+
+def request_hash(request: Request) -> str:
+    """16 hexadecimal digits: enough to tell whether a key was asked the same before."""
+    return digest(encode_request(request), size=8)
+
+
+def entry_of(output: Output, request: str, *, cached: bool = False) -> Entry:
+    """The output with its line; one that JSON cannot hold (a lone surrogate in a text) becomes an error."""
+    try:
+        line = dumps({**encode_output(output), "h": request, **({"cached": True} if cached else {})})
+    except TypeError as error:
+        output = failed(output.key, f"the answer cannot be stored: {error}")
+        line = dumps({**encode_output(output), "h": request})
+    return Entry(output, request, line, cached)
 
 
 class Journal:
@@ -49,18 +76,18 @@ class Journal:
         self._syncer = threading.Thread(target=self._sync_every_second, name="journal-sync", daemon=True)
         self._syncer.start()
 
-    def chunk(self, unit: int, chunk: int) -> dict[Key, tuple[Output, bool]]:
-        """What is journaled of one chunk: key → (output, whether it came from the cache). The last line of a key counts."""
-        found: dict[Key, tuple[Output, bool]] = {}
+    def chunk(self, unit: int, chunk: int) -> dict[Key, Entry]:
+        """What is journaled of one chunk. The last line of a key counts."""
+        found: dict[Key, Entry] = {}
         for start, end in self._segments.get((unit, chunk), ()):
             for line in self._read(start, end).splitlines():
                 try:
                     encoded = loads(line)
-                    output = decode_output(encoded)
+                    entry = Entry(decode_output(encoded), encoded["h"], line, "cached" in encoded)
                 except (ValueError, KeyError, TypeError, DataError):
                     self._say(f"{self._path}: dropped a line that cannot be read: {line[:60]!r}")
                     continue
-                found[output.key] = (output, "cached" in encoded)
+                found[entry.output.key] = entry
         return found
 
     def start_unit(self, unit: int, signature: str) -> None:
@@ -79,20 +106,16 @@ class Journal:
             self._append(dumps({"s": (unit, signature)}) + b"\n")
             self._current = None
 
-    def write(self, unit: int, chunk: int, outputs: Iterable[Output], *, cached: bool = False) -> None:
+    def write(self, unit: int, chunk: int, entries: Iterable[Entry]) -> None:
         """Append outputs; when this returns they survive the death of the process."""
-        lines = []
+        lines = [entry.line for entry in entries]
+        if not lines:
+            return
         if self._current != (unit, chunk):
-            lines.append(dumps({"c": (unit, chunk)}))
-        for output in outputs:
-            encoded = encode_output(output)
-            if cached:
-                encoded["cached"] = True
-            lines.append(dumps(encoded))
-        if lines:
-            self._append(b"\n".join(lines) + b"\n")
-            self._current = (unit, chunk)
-            self._dirty.set()
+            lines.insert(0, dumps({"c": (unit, chunk)}))
+        self._append(b"\n".join(lines) + b"\n")
+        self._current = (unit, chunk)
+        self._dirty.set()
 
     def close(self) -> None:
         """Sync and close. Raises StoreError if the disk refused a sync."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from harness.codec import digest
 from harness.data.trec import run_lines
 from harness.engine.plan import Unit
 from harness.engine.waves import Row
@@ -20,7 +21,7 @@ class RankingsFile:
     def __init__(self, folder: Path, unit: Unit, say: Callable[[str], None]) -> None:
         folder.mkdir(exist_ok=True)
         self._tag, self._say = slug(unit.entry), say
-        self._path = folder / f"{slug(unit.task.name)}.{self._tag}.trec"
+        self._path = folder / f"{_stem(unit.task.name)}.{_stem(unit.entry)}.trec"
         self._stream = self._path.open("w", encoding="utf-8", newline="\n")
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -41,3 +42,9 @@ class RankingsFile:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stream.close()
+
+
+def _stem(name: str) -> str:
+    """A name as part of a file's name: short, and with a hash where letters were lost, so that no two names are one file."""
+    short = slug(name)[:60]
+    return short if short == name else f"{short}-{digest(name.encode())[:6]}"

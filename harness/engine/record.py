@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,18 @@ class UnitResult:
     signature: Mapping[str, Any]
     tally: Tally
     seconds: float = 0.0
+    hashes: list[str] = field(default_factory=list)
     tokens: Counter[str] = field(default_factory=Counter)
     finish_reasons: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+
+    def note_hashes(self, sample_hashes: Iterable[str]) -> None:
+        """The hashes of the samples of one chunk, in order."""
+        self.hashes.extend(sample_hashes)
+
+    def fingerprint(self) -> str:
+        """The fingerprint of the data as it was played."""
+        return digest("".join(self.hashes).encode())
 
     def count(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -125,7 +134,12 @@ def collect(
 
 def signatures(scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:
     """What the record says of each metric, by the name under which it is reported."""
-    return {name: metric_facts(metric) for unit in scored for name, metric in unit.scorer.metrics.items()}
+    found: dict[str, dict[str, Any]] = {}
+    for unit in scored:
+        for name, metric in unit.scorer.metrics.items():
+            facts = found.setdefault(name, {**metric_facts(metric), "signatures": {}})
+            facts["signatures"][unit.task] = metric.signature()
+    return found
 
 
 def primary_name(unit: Unit) -> str:

@@ -23,7 +23,7 @@ from harness.engine.rankings import RankingsFile
 from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.waves import Player, Stopped, Tally
-from harness.errors import Interrupted
+from harness.errors import DataError, Interrupted
 from harness.protocols import Backend, Resources, TaskView
 from harness.store import SampleWriter, write_record
 from harness.types import RunRecord, Sample
@@ -114,18 +114,15 @@ class _Run:
         backend.open(self._resources(model))
         try:
             signature = dict(backend.signature())
-            keeps = cache if backend.cacheable or self.config.cache is not None else None
-            if self.config.cache is not None:
-                signature["cache_version"] = self.config.cache["version"]
             for unit in units:
-                yield self._unit(unit, signature, journal, keeps, writer)
+                journal.start_unit(unit.index, digest(dumps(signature)))
+                yield self._unit(unit, signature, journal, self._cache_for(backend, cache), writer)
         finally:
             backend.close()
 
     def _unit(
         self, unit: Unit, signature: dict[str, Any], journal: Journal, cache: Cache | None, writer: SampleWriter
     ) -> UnitResult:
-        journal.start_unit(unit.index, digest(dumps(signature)))
         data = self.plan.task_data(unit.task)
         total = data.facts.n * len(self.config.seeds)
         unit.model.backend.start_task(TaskView(unit.task.name, data.corpus()))
@@ -136,7 +133,8 @@ class _Run:
             self.say(f"{unit.task.name}: {warning}")
         player = Player(
             suite=unit.task.suite.prepare(data), backend=unit.model.backend, journal=journal, unit=unit.index,
-            seeds=self.config.seeds, cache=cache, signature=signature, stop=lambda: self.stop.received is not None,
+            seeds=self.config.seeds, cache=cache, model_hash=self._model_hash(signature),
+            stop=lambda: self.stop.received is not None,
             progress=lambda tally: self.options.listener(_progress(unit, total, tally)),
         )  # fmt: skip
         result = UnitResult(unit, scorer, signature, player.tally)
@@ -145,15 +143,27 @@ class _Run:
             for number, samples in enumerate(_chunks(data)):
                 rows = player.play(number, samples)
                 columns = scorer.add([row.sample for row in rows], [row.output for row in rows])
-                writer.write(row_columns(unit, rows), columns)
+                columns_of_rows = row_columns(unit, rows)
+                writer.write(columns_of_rows, columns)
                 result.count(rows)
+                result.note_hashes(columns_of_rows["sample_hash"][:: len(self.config.seeds)])
                 if rankings is not None:
                     rankings.write(rows)
         result.seconds = time.monotonic() - clock
+        if result.fingerprint() != data.facts.fingerprint:
+            raise DataError(f"{unit.task.where('data')}: the data changed while the run was going; start it again")
         tally, where = player.tally, (unit.entry, unit.task.name)
         self.options.listener(UnitFinished(*where, tally.done, tally.missing, tally.cached, result.seconds))
         self.opened.log("unit", entry=where[0], task=where[1], rows=tally.done, missing=tally.missing, seconds=result.seconds)
         return result
+
+    def _cache_for(self, backend: Backend, cache: Cache | None) -> Cache | None:
+        """Across runs only what is fixed by the signature is kept, or what the config gives a version to."""
+        versioned = backend.cacheable == "versioned" and self.config.cache is not None
+        return cache if versioned or backend.cacheable == "always" else None
+
+    def _model_hash(self, signature: Mapping[str, Any]) -> str:
+        return digest(dumps([signature, self.config.cache]))
 
     def _resources(self, model: ModelConfig) -> Resources:
         for name in model.backend.needs_roles():

@@ -116,14 +116,14 @@ class Scorer:
 
     def groups(self) -> list[str] | None:
         """The cluster of every sample, in the order of their first rows; None where no sample declares one."""
-        return self._groups if any(group != name for group, name in zip(self._groups, self._unit_of)) else None
+        return self._groups if any(group.startswith("group ") for group in self._groups) else None
 
     def _note_rows(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
             unit = self._unit_of.get(sample.id)
             if unit is None:
                 unit = self._unit_of[sample.id] = len(self._unit_of)
-                self._groups.append(sample.id if sample.group is None else sample.group)
+                self._groups.append(f"sample {sample.id}" if sample.group is None else f"group {sample.group}")
             self._units.append(unit)
         keys = dict.fromkeys(key for sample in samples for key in sample.slices)
         for key in keys:
@@ -198,8 +198,6 @@ def finish_of(metric: Metric) -> Finish | None:
 def metric_facts(metric: Metric) -> dict[str, Any]:
     """What a record says of a metric, so that whoever reads it needs no metric code."""
     return {
-        "signature": metric.signature(),
-        "spec": metric.spec,
         "name": metric.name,
         "family": metric.family,
         "higher_is_better": metric.higher_is_better,

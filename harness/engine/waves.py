@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from harness.codec import decode_output, dumps, encode_output, loads
+from harness.codec import decode_output, dumps, loads
 from harness.engine.cache import Cache, cache_keys
-from harness.engine.journal import Journal
+from harness.engine.journal import Entry, Journal, entry_of, request_hash
+from harness.engine.sound import sound_outputs
 from harness.errors import BackendError, HarnessError
 from harness.protocols import Backend, Play, Suite
 from harness.types import (
+    ANSWER_TYPES,
     Answer,
     Call,
     Generate,
     Key,
-    Likelihoods,
     LogLikelihood,
     Message,
-    Number,
     Output,
     Perplexity,
     Rank,
-    Ranking,
     Request,
     Sample,
     Timing,
@@ -72,7 +70,7 @@ class Player:
     unit: int
     seeds: Sequence[int]
     cache: Cache | None
-    signature: dict[str, Any]
+    model_hash: str
     stop: Callable[[], bool]
     progress: Callable[[Tally], None]
     tally: Tally = field(default_factory=Tally)
@@ -86,7 +84,7 @@ class Player:
             calls = [play.call(self.seeds[play.repeat]) for play in active]
             answers = self._answer(chunk, calls, journaled)
             for play, call in zip(active, calls):
-                play.receive(*answers[call.key])
+                play.receive(answers[call.key].output, answers[call.key].cached)
             active = [play for play in active if play.request is not None]
         rows = [play.row() for play in plays]
         self.tally.done += len(rows)
@@ -95,25 +93,23 @@ class Player:
         self.progress(self.tally)
         return rows
 
-    def _answer(
-        self, chunk: int, calls: Sequence[Call], journaled: dict[Key, tuple[Output, bool]]
-    ) -> dict[Key, tuple[Output, bool]]:
-        known = {call.key: journaled[call.key] for call in calls if call.key in journaled}
+    def _answer(self, chunk: int, calls: Sequence[Call], journaled: Mapping[Key, Entry]) -> dict[Key, Entry]:
+        requests = {call.key: request_hash(call.request) for call in calls}
+        known = {key: journaled[key] for key, asked in requests.items() if key in journaled and journaled[key].request == asked}
         self.tally.requests += len(calls)
         self.tally.resumed += len(known)
-        keys = self._cache_keys(calls)
-        if not known and keys:  # a wave asks the cache once, before its first batch, so that a resumed run batches alike
-            hits = self._from_cache(calls, keys)
-            self.journal.write(self.unit, chunk, hits.values(), cached=True)
-            self.tally.cached += len(hits)
-            known.update({key: (output, True) for key, output in hits.items()})
-        planned = [call for call in calls if not (call.key in known and known[call.key][1])]
+        if not known and self.cache is not None:
+            # a wave asks the cache once, before its first batch, so that a resumed run batches alike
+            known = self._from_cache(self.cache, calls, requests)
+            self.journal.write(self.unit, chunk, known.values())
+            self.tally.cached += len(known)
+        planned = [call for call in calls if not (call.key in known and known[call.key].cached)]
         for batch in self.backend.batches(planned):
             if all(call.key in known for call in batch):
                 continue
             if self.stop():
                 raise Stopped
-            known.update(self._run(chunk, batch, known, keys))
+            self._run(chunk, batch, known, requests)
             self.tally.under_way = max(self.tally.under_way, len(known))
             self.progress(self.tally)
         lost = [call.key for call in calls if call.key not in known]
@@ -121,44 +117,36 @@ class Player:
             raise BackendError(f"backend {self.backend.name}: batches() left out {len(lost)} of {len(calls)} calls")
         return known
 
-    def _run(
-        self, chunk: int, batch: Sequence[Call], known: dict[Key, tuple[Output, bool]], keys: dict[Key, bytes]
-    ) -> dict[Key, tuple[Output, bool]]:
+    def _run(self, chunk: int, batch: Sequence[Call], known: dict[Key, Entry], requests: Mapping[Key, str]) -> None:
         """Run one batch and write what is new. A batch that a kill cut in two is run whole again: it is the same batch then."""
-        fresh: dict[Key, tuple[Output, bool]] = {}
-        waiting: list[Output] = []
+        calls = {call.key: call for call in batch}
+        waiting: list[Entry] = []
         last_flush = time.monotonic()
-        for output in _checked(self.backend, batch):
+        for output in sound_outputs(self.backend, batch):
             if output.key in known:
                 continue
-            fresh[output.key] = (output, False)
-            waiting.append(output)
+            waiting.append(entry_of(output, requests[output.key]))
             if time.monotonic() - last_flush > _FLUSH_SECONDS:
-                self._write(chunk, waiting, keys)
+                self._write(chunk, waiting, known, calls)
                 waiting, last_flush = [], time.monotonic()
-        self._write(chunk, waiting, keys)
-        return fresh
+        self._write(chunk, waiting, known, calls)
 
-    def _write(self, chunk: int, outputs: Sequence[Output], keys: dict[Key, bytes]) -> None:
-        self.journal.write(self.unit, chunk, outputs)
+    def _write(self, chunk: int, entries: Sequence[Entry], known: dict[Key, Entry], calls: Mapping[Key, Call]) -> None:
+        self.journal.write(self.unit, chunk, entries)
+        known.update({entry.output.key: entry for entry in entries})
         if self.cache is not None:
-            self.cache.put((keys[o.key], dumps(encode_output(o))) for o in outputs if o.error is None)
+            kept = [entry for entry in entries if entry.output.error is None]
+            keys = cache_keys(self.model_hash, [(calls[entry.output.key], entry.request) for entry in kept])
+            self.cache.put(zip(keys, [entry.line for entry in kept]))
 
-    def _cache_keys(self, calls: Sequence[Call]) -> dict[Key, bytes]:
-        if self.cache is None:
-            return {}
-        return {call.key: key for call, key in zip(calls, cache_keys(self.signature, calls))}
-
-    def _from_cache(self, calls: Sequence[Call], keys: dict[Key, bytes]) -> dict[Key, Output]:
-        assert self.cache is not None
-        found = self.cache.get(list(keys.values()))
+    def _from_cache(self, cache: Cache, calls: Sequence[Call], requests: Mapping[Key, str]) -> dict[Key, Entry]:
+        keys = cache_keys(self.model_hash, [(call, requests[call.key]) for call in calls])
+        found = cache.get(keys)
         hits = {}
-        for call in calls:
-            value = found.get(keys[call.key])
-            if value is not None:
-                encoded = loads(value)
-                encoded["k"] = (call.key.sample_id, call.key.repeat, call.key.arm, call.key.step)
-                hits[call.key] = decode_output(encoded)
+        for call, key in zip(calls, keys):
+            if key in found:
+                output = dataclasses.replace(decode_output(loads(found[key])), key=call.key)
+                hits[call.key] = entry_of(output, requests[call.key], cached=True)
         return hits
 
 
@@ -222,51 +210,12 @@ class _Play:
             self.request = next(self._play) if output is None else self._play.send(output)
         except StopIteration as end:
             self.request, self._answer = None, end.value
+            if not isinstance(end.value, ANSWER_TYPES):
+                self._answer, self._error = None, f"the suite gave no answer but {type(end.value).__name__}"
         except HarnessError:
             raise
         except Exception as error:  # the one place where a suite's failure on a sample becomes a missing row
             self.request, self._error = None, f"the suite failed: {type(error).__name__}: {error}"
-
-
-def _checked(backend: Backend, batch: Sequence[Call]) -> Iterator[Output]:
-    """Exactly one sound output for every call of the batch, whatever the backend does."""
-    waiting = {call.key: call for call in batch}
-    try:
-        for output in backend.run(batch):
-            if output.key not in waiting:
-                continue
-            del waiting[output.key]
-            yield _sound(output)
-    except HarnessError:
-        raise
-    except Exception as error:  # the one place where a backend's failure becomes outputs with ``error``
-        if len(batch) == 1:
-            del waiting[batch[0].key]
-            yield Output(batch[0].key, None, error=f"{type(error).__name__}: {error}", finish_reason="error")
-        else:
-            for call in list(waiting.values()):
-                del waiting[call.key]
-                yield from _checked(backend, [call])
-    for key in waiting:
-        yield Output(key, None, error="the backend gave no output", finish_reason="error")
-
-
-def _sound(output: Output) -> Output:
-    """The output, or one with ``error`` where its numbers are not numbers."""
-    if output.error is not None:
-        return output if output.answer is None else Output(output.key, None, output.error, "error")
-    answer, problem = output.answer, None
-    if answer is None:
-        problem = "the backend gave neither an answer nor an error"
-    elif isinstance(answer, Likelihoods) and not all(map(math.isfinite, answer.logprobs)):
-        problem = "the model gave log-probabilities that are not finite"
-    elif isinstance(answer, Ranking) and not all(map(math.isfinite, answer.scores)):
-        problem = "the ranking has scores that are not finite"
-    elif isinstance(answer, Ranking) and len(answer.scores) != len(answer.documents):
-        problem = f"the ranking has {len(answer.documents)} documents and {len(answer.scores)} scores"
-    elif isinstance(answer, Number) and not math.isfinite(answer.value):
-        problem = "the answer is not a finite number"
-    return output if problem is None else Output(output.key, None, error=problem, finish_reason="error")
 
 
 def describe(request: Request) -> str:

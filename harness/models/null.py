@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from harness.errors import ConfigError
-from harness.protocols import Resources, TaskView
+from harness.protocols import Cacheable, Resources, TaskView
 from harness.types import (
     REQUEST_TYPES,
     Answer,
@@ -43,7 +43,7 @@ class Null:
     name: ClassVar[str] = "null"
     summary: ClassVar[str] = "answers everything at once with nothing; for tests and for measuring overhead"
     provides: ClassVar[frozenset[type]] = frozenset(REQUEST_TYPES)
-    cacheable: ClassVar[bool] = False
+    cacheable: ClassVar[Cacheable] = "never"
 
     text: str = ""
     latency_s: float = 0.0

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeAlias
 from harness.errors import BackendError, ConfigError
 from harness.models.replaylines import JsonLines
 from harness.models.replayrun import SAMPLES, StoredRun
-from harness.protocols import Resources, TaskView
+from harness.protocols import Cacheable, Resources, TaskView
 from harness.types import REQUEST_TYPES, Call, Output
 
 _CALLS_PER_BATCH = 1024
@@ -34,7 +34,7 @@ class Replay:
     name: ClassVar[str] = "replay"
     summary: ClassVar[str] = "answers stored in a JSONL file or in an earlier run"
     provides: ClassVar[frozenset[type]] = frozenset(REQUEST_TYPES)
-    cacheable: ClassVar[bool] = False
+    cacheable: ClassVar[Cacheable] = "never"
 
     path: Path | Mapping[str, Path]
     model: str | None = None

@@ -15,7 +15,7 @@ from harness.errors import BackendError, MissingDependency
 from harness.models.devices import choose_device, free_memory, halving, set_threads
 from harness.models.sources import ModelFiles, resolve
 from harness.models.weights import quiet_transformers
-from harness.protocols import Resources, TaskView
+from harness.protocols import Cacheable, Resources, TaskView
 from harness.types import Call, Embed, Output, Timing, Usage, Vectors
 
 _BATCHES_AT_ONCE = 16
@@ -45,7 +45,7 @@ class SentenceEncoder:
     name: ClassVar[str] = "sentence_encoder"
     summary: ClassVar[str] = "sentence encoder run here with sentence-transformers"
     provides: ClassVar[frozenset[type]] = frozenset({Embed})
-    cacheable: ClassVar[bool] = True
+    cacheable: ClassVar[Cacheable] = "always"
 
     def needs_roles(self) -> Mapping[str, type]:
         return {}

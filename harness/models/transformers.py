@@ -15,6 +15,7 @@ from harness.models.prompts import ChatTemplate, Prompts, Unanswerable
 from harness.models.scoring import Scored, TokenPair, fit, layout, rolling_windows, score_sequences, widest_row
 from harness.models.sources import resolve
 from harness.models.weights import Dtype, load_causal_lm
+from harness.protocols import Cacheable
 from harness.types import Call, Generate, Likelihoods, LogLikelihood, Output, Perplexity, Text, Timing, Usage
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Transformers:
     name: ClassVar[str] = "transformers"
     summary: ClassVar[str] = "causal language model run here with transformers (hub, folder or GGUF)"
     provides: ClassVar[frozenset[type]] = frozenset({Generate, LogLikelihood, Perplexity})
-    cacheable: ClassVar[bool] = True
+    cacheable: ClassVar[Cacheable] = "always"
 
     def needs_roles(self) -> Mapping[str, type]:
         return {}

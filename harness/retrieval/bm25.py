@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from harness.errors import BackendError, ConfigError, did_you_mean
-from harness.protocols import Resources, TaskView
+from harness.protocols import Cacheable, Resources, TaskView
 from harness.retrieval.top import Ids
 from harness.types import Call, Corpus, Output, Rank, Ranking, Timing
 
@@ -39,7 +39,7 @@ class Bm25:
     name: ClassVar[str] = "bm25"
     summary: ClassVar[str] = "BM25 retrieval over the task's corpus (bm25s)"
     provides: ClassVar[frozenset[type]] = frozenset({Rank})
-    cacheable: ClassVar[bool] = True
+    cacheable: ClassVar[Cacheable] = "always"
 
     stemmer: str | None = "english"
     stop_words: str | None = "english"

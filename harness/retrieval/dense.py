@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.codec import digest, dumps
 from harness.errors import BackendError, ConfigError, MissingDependency
-from harness.protocols import Resources, TaskView
+from harness.protocols import Cacheable, Resources, TaskView
 from harness.retrieval.top import Ids
 from harness.types import Call, Corpus, Embed, Output, Rank, Ranking, Timing
 
@@ -27,7 +27,7 @@ _TIE = 1e-5
 
 
 class _Encoder(Protocol):
-    cacheable: bool
+    cacheable: Cacheable
 
     def encode(self, texts: Sequence[str], *, purpose: str = "symmetric") -> NDArray[np.floating[Any]]: ...
 
@@ -48,7 +48,7 @@ class Dense:
     name: ClassVar[str] = "dense"
     summary: ClassVar[str] = "dense retrieval with an encoder over the task's corpus (faiss, exact)"
     provides: ClassVar[frozenset[type]] = frozenset({Rank})
-    cacheable: ClassVar[bool] = True
+    cacheable: ClassVar[Cacheable] = "always"
 
     encoder: str = "encoder"
     batch_size: int = 64
@@ -73,7 +73,7 @@ class Dense:
                                f"add `roles: {{{self.encoder}: {{backend: sentence_encoder, source: …}}}}`")
         self._resources = resources
         # Rankings are no more fixed by the signature than the encoder's vectors are.
-        object.__setattr__(self, "cacheable", bool(self._model().cacheable))
+        object.__setattr__(self, "cacheable", self._model().cacheable)
 
     def close(self) -> None:
         self._resources = self._index = None
@@ -123,7 +123,7 @@ class Dense:
     def _embeddings(self, corpus: Corpus) -> Vectors32:
         assert self._resources is not None
         model = self._model()
-        if not model.cacheable:
+        if model.cacheable != "always":
             return np.concatenate(list(_embed(model, corpus, self._resources, None)))
         key = digest(dumps(model.signature()), corpus.fingerprint.encode())
         path = self._resources.cache_dir / "embeddings" / f"{key}.npy"

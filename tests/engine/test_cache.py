@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from harness.engine.cache import Cache, cache_keys, cache_stats, clear_cache
+from harness.engine.journal import request_hash
 from harness.types import Call, Decoding, Generate, Key
 
 CALL = Call(Key("s"), Generate("p"), 0)
+
+
+def keys(model: str, *calls: Call) -> list[bytes]:
+    return cache_keys(model, [(call, request_hash(call.request)) for call in calls])
 
 
 @pytest.mark.parametrize(
@@ -25,13 +30,19 @@ CALL = Call(Key("s"), Generate("p"), 0)
     ],
 )
 def test_whatever_changes_the_answer_changes_the_key(other: Call) -> None:
-    one, two = cache_keys({"model": "a"}, [CALL, other])
+    one, two = keys("a", CALL, other)
     assert one != two
 
 
 def test_the_model_changes_the_key_and_the_sample_id_does_not() -> None:
-    assert cache_keys({"model": "a"}, [CALL]) != cache_keys({"model": "b"}, [CALL])
-    assert cache_keys({"model": "a"}, [CALL]) == cache_keys({"model": "a"}, [dataclasses.replace(CALL, key=Key("t", step=2))])
+    assert keys("a", CALL) != keys("b", CALL)
+    assert keys("a", CALL) == keys("a", dataclasses.replace(CALL, key=Key("t", step=2)))
+
+
+def test_what_is_drawn_at_random_belongs_to_its_sample_and_step() -> None:
+    drawn = dataclasses.replace(CALL, request=Generate("p", Decoding(temperature=0.7)))
+    others = [dataclasses.replace(drawn, key=key) for key in (Key("t"), Key("s", step=1), Key("s", arm="oracle"))]
+    assert len(set(keys("a", drawn, *others))) == 4
 
 
 def test_put_get_stats_clear(tmp_path: Path) -> None:

@@ -9,25 +9,25 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.journal import Journal, read_header
+from harness.engine.journal import Entry, Journal, entry_of, read_header
 from harness.errors import StoreError
 from harness.types import Key, Output, Text
 
 
-def output(sample: str, text: str) -> Output:
-    return Output(Key(sample), Text(text))
+def output(sample: str, text: str, *, cached: bool = False) -> Entry:
+    return entry_of(Output(Key(sample), Text(text)), "0" * 16, cached=cached)
 
 
 def found(journal: Journal, unit: int, chunk: int) -> dict[str, tuple[str, bool]]:
     outputs = journal.chunk(unit, chunk)
-    texts = {key: value.answer.text for key, (value, _) in outputs.items() if isinstance(value.answer, Text)}
-    return {key.sample_id: (text, outputs[key][1]) for key, text in texts.items()}
+    answers = {key: entry.output.answer for key, entry in outputs.items()}
+    return {key.sample_id: (answer.text, outputs[key].cached) for key, answer in answers.items() if isinstance(answer, Text)}
 
 
 def test_chunks_come_back_from_all_their_segments(tmp_path: Path) -> None:
     path = tmp_path / "j"
     journal = Journal(path, {"name": "x"})
-    journal.write(0, 0, [output("a", "1")], cached=True)
+    journal.write(0, 0, [output("a", "1", cached=True)])
     journal.write(0, 1, [output("b", "2")])
     journal.write(0, 0, [output("c", "3")])
     journal.close()
@@ -78,12 +78,12 @@ def test_no_header(tmp_path: Path, content: bytes) -> None:
 def test_what_write_returned_for_survives_kill_9(tmp_path: Path) -> None:
     """A real process, really killed: every output that it said was written is there."""
     code = (
-        "import sys; from pathlib import Path; from harness.engine.journal import Journal\n"
+        "import sys; from pathlib import Path; from harness.engine.journal import Journal, entry_of\n"
         "from harness.types import Key, Output, Text\n"
         "journal = Journal(Path(sys.argv[1]), {})\n"
         "i = 0\n"
         "while True:\n"
-        "    journal.write(0, 0, [Output(Key(str(i)), Text('x' * 200))])\n"
+        "    journal.write(0, 0, [entry_of(Output(Key(str(i)), Text('x' * 200)), 'h')])\n"
         "    print(i, flush=True); i += 1"
     )
     path = tmp_path / "j"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -161,11 +162,23 @@ def test_the_cache_answers_for_the_same_request_repeat_and_seed_only(tmp_path: P
     assert len(uncached.asked) == 7
 
 
-def test_a_model_that_is_not_fixed_by_its_signature_is_never_cached(tmp_path: Path) -> None:
-    run_plan(plan(Echo(cacheable=False)), options(tmp_path), nothing)
-    again = Echo(cacheable=False)
+def test_a_model_that_is_not_fixed_by_its_signature_is_not_cached(tmp_path: Path) -> None:
+    run_plan(plan(Echo(cacheable="versioned")), options(tmp_path), nothing)
+    again = Echo(cacheable="versioned")
     run_plan(plan(again), options(tmp_path), nothing)
     assert len(again.asked) == 7
+
+
+@pytest.mark.parametrize(("cacheable", "asked"), [("versioned", 0), ("never", 7)])
+def test_a_version_lets_answers_be_kept_but_not_those_that_depend_on_the_sample(
+    tmp_path: Path, cacheable: str, asked: int
+) -> None:
+    for _ in range(2):
+        backend = Echo(cacheable=cacheable)
+        made = plan(backend)
+        made = dataclasses.replace(made, config=dataclasses.replace(made.config, cache={"version": "1"}))
+        run_plan(made, options(tmp_path), nothing)
+    assert len(backend.asked) == asked
 
 
 def test_a_run_killed_with_cache_hits_batches_the_rest_alike(tmp_path: Path) -> None:
@@ -268,6 +281,8 @@ def test_the_folder_says_what_was_run(tmp_path: Path) -> None:
     record = run_plan(plan(Echo()), options(tmp_path), nothing)
     written = json.loads((tmp_path / "results" / record.run_id / RECORD).read_text())
     assert written["schema"] == 1
-    assert written["metric_signatures"]["exact_match(normalize=none)"]["signature"] == "exact_match(normalize=none)#v1"
+    assert written["metric_signatures"]["exact_match(normalize=none)"]["signatures"] == {
+        "words": "exact_match(normalize=none)#v1"
+    }
     assert written["data_fingerprints"]["words"]["n"] == 7
     assert record.run_id.split("-")[1] == "toy"

@@ -44,7 +44,7 @@ class Echo:
     name: ClassVar[str] = "echo"
     summary: ClassVar[str] = "last word in capitals"
     provides: ClassVar[frozenset[type]] = frozenset({Generate})
-    cacheable: bool = True
+    cacheable: str = "always"
     batch: int = 4
     fail_on: str = "\0"
     raise_on: str = "\0"

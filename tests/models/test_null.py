@@ -54,7 +54,7 @@ def test_batches_cover_the_calls_in_order() -> None:
 
 
 def test_never_cached_and_signature_has_the_text() -> None:
-    assert Null.cacheable is False
+    assert Null.cacheable == "never"
     assert Null(text="a").signature() != Null(text="b").signature()
 
 

@@ -163,7 +163,7 @@ def test_a_path_for_each_task(tmp_path: Path) -> None:
 
 def test_provides_everything_and_is_never_cached(tmp_path: Path) -> None:
     assert Replay.provides == set(REQUEST_TYPES)
-    assert Replay.cacheable is False
+    assert Replay.cacheable == "never"
 
 
 def test_signature_follows_the_content(tmp_path: Path) -> None:

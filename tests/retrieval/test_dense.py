@@ -19,7 +19,7 @@ pytest.importorskip("faiss")
 class HashedWords:
     """An encoder that counts words in 24 hashed columns; a query's vector is turned a little, so that purposes differ."""
 
-    cacheable = True
+    cacheable = "always"
 
     def __init__(self, version: int = 1) -> None:
         self.version = version
@@ -126,10 +126,10 @@ def test_a_file_with_another_number_of_vectors_is_made_again(tmp_path: Path) -> 
 
 def test_nothing_is_kept_of_an_encoder_without_fixed_answers(tmp_path: Path) -> None:
     encoder = HashedWords()
-    encoder.cacheable = False
+    encoder.cacheable = "never"
     backend = opened(tmp_path, encoder, TinyCorpus(texts(30)))
-    assert backend.cacheable is False
-    assert Dense.cacheable is True
+    assert backend.cacheable == "never"
+    assert Dense.cacheable == "always"
     assert not (tmp_path / "embeddings").exists()
 
 
