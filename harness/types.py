@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.errors import ConfigError
 
 FloatArray: TypeAlias = NDArray[np.float64]
 
@@ -84,6 +87,18 @@ class Decoding:
     top_p: float = 1.0
     top_k: int | None = None
     stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require(self.max_tokens >= 1, "max_tokens", "a positive integer", self.max_tokens)
+        _require(0 <= self.temperature < math.inf, "temperature", "a number ≥ 0", self.temperature)
+        _require(0 < self.top_p <= 1, "top_p", "above 0 and at most 1", self.top_p)
+        _require(self.top_k is None or self.top_k >= 1, "top_k", "a positive integer or null", self.top_k)
+        _require("" not in self.stop, "stop", "strings that are not empty", list(self.stop))
+
+
+def _require(ok: bool, name: str, constraint: str, value: object) -> None:
+    if not ok:
+        raise ConfigError(f"{name} must be {constraint}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True)

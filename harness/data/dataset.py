@@ -37,11 +37,13 @@ class Format(Protocol):
 @dataclass(frozen=True, slots=True)
 class DataFacts:
     """What a pass over a data set found: the number of samples, a hash of all of them in their order, and whether all have
-    the same input fields (a template that finds its fields in one then finds them in all)."""
+    the same input fields (a template that finds its fields in one then finds them in all).
+    ``has`` names those of references, target, choices and qrels that at least one sample has."""
 
     n: int
     fingerprint: str
     alike: bool = True
+    has: frozenset[str] = frozenset()
 
 
 def sample_hash(sample: Sample) -> str:
@@ -193,6 +195,9 @@ _CONVERT: Mapping[str, Callable[[Any], Any]] = {
 }  # fmt: skip
 
 
+_WANTED = ("references", "target", "choices", "qrels")
+
+
 def _is_flat(fields: Mapping[str, Any]) -> bool:
     """Whether no value has parts of its own that might be there in one row and not in another."""
     return not any(isinstance(value, (dict, list)) for value in fields.values())
@@ -235,10 +240,12 @@ class Dataset:
 
         Raises DataError for no samples at all, an id that two rows have, a field that is not there, what JSON cannot hold.
         """
-        ids, hashes, fields, alike = SeenIds(), [], None, True
+        ids, hashes, fields, alike, has = SeenIds(), [], None, True, set[str]()
         for sample in self:
             ids.add(sample.id)
             fields = sample.input.keys() if fields is None else fields
+            if len(has) < len(_WANTED):
+                has.update(key for key in _WANTED if getattr(sample, key) not in (None, ()))
             alike = alike and sample.input.keys() == fields and _is_flat(sample.input)
             try:
                 hashes.append(sample_hash(sample))
@@ -250,7 +257,7 @@ class Dataset:
         if twice is not None:
             where = f"{self._where()}: row {twice.second}: sample.id"
             raise DataError(f"{where}: {twice.id!r} is the id of row {twice.first} too; ids must be unique")
-        return DataFacts(len(hashes), digest("".join(hashes).encode()), alike)
+        return DataFacts(len(hashes), digest("".join(hashes).encode()), alike, frozenset(has))
 
     def _where(self) -> str:
         path: object = getattr(self.source, "path", None)

@@ -41,8 +41,10 @@ class OpenRun:
         (self.folder / JOURNAL).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let go of the folder. The lock's file is not removed here: another process may hold it in the same moment."""
+        """Let go of the folder. Of an unfinished run the lock's file stays: another process may take it in the same moment."""
         self._lock.release()
+        if is_finished(self.folder):
+            (self.folder / _LOCK).unlink(missing_ok=True)
 
 
 def open_run(results: Path, name: str, plan_hash: str, *, new: bool, say: Callable[[str], None]) -> OpenRun:

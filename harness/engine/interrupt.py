@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -14,8 +15,9 @@ class StopSignal:
     Outside the main thread, where Python allows no handlers, it does nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
         self.received: int | None = None
+        self._on_first = on_first
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignal:
@@ -37,4 +39,6 @@ class StopSignal:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.received = number
+        first, self.received = self.received is None, number
+        if first:
+            self._on_first()

@@ -12,9 +12,10 @@ from harness.codec import digest, dumps
 from harness.config import Cell, ModelConfig, RunConfig, TaskConfig
 from harness.config.yamltree import shown
 from harness.data.dataset import DataFacts, Dataset, SampleMapping
+from harness.engine.datachecks import data_notes, data_problems
 from harness.errors import ConfigError, HarnessError
 from harness.plugins import catalogue
-from harness.types import Corpus, Request, Sample
+from harness.types import Ask, Corpus, Request, Sample
 
 PLAN_SCHEMA = 1
 ANSWER_NEEDS = frozenset(
@@ -70,6 +71,7 @@ class Plan:
     units: tuple[Unit, ...]
     data: Mapping[str, LoadedData]
     plan_hash: str
+    notes: tuple[str, ...] = ()
 
     def task_data(self, task: TaskConfig) -> LoadedData:
         return self.data[_data_key(task)]
@@ -90,7 +92,7 @@ def make_plan(config: RunConfig) -> Plan:
             dataset = open_dataset(unit.task)
             data[key] = LoadedData(dataset, dataset.scan(), dataset.corpus())
     _check_requests(units, data)
-    return Plan(config, units, data, _plan_hash(config, units, data))
+    return Plan(config, units, data, _plan_hash(config, units, data), _check_data(units, data))
 
 
 def open_dataset(task: TaskConfig) -> Dataset:
@@ -221,6 +223,23 @@ def _check_requests(units: Sequence[Unit], data: Mapping[str, LoadedData]) -> No
             problems.append(f"{_request_place(task, str(error))}: {error}")
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def _check_data(units: Sequence[Unit], data: Mapping[str, LoadedData]) -> tuple[str, ...]:
+    """Raise what keeps a task from fitting its data; return what is worth a note."""
+    problems: list[str] = []
+    notes: list[str] = []
+    for task in {id(unit.task): unit.task for unit in units}.values():
+        loaded = data[_data_key(task)]
+        problems += data_problems(task, loaded.facts.has, loaded)
+        notes += data_notes(task, loaded, loaded.corpus())
+    for unit in units:
+        if Ask in unit.task.suite.needs() and "input" not in unit.task.sample and unit.model.backend.cacheable != "never":
+            what = f"model {unit.model.name!r} would be handed the whole row, the answer among it"
+            problems.append(f"{unit.task.where('sample')}: {what}: name the fields that it may see under sample.input")
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    return tuple(dict.fromkeys(notes))
 
 
 def _request_place(task: TaskConfig, message: str) -> str:

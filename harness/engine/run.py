@@ -58,7 +58,12 @@ def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
         notes.append(message)
         options.listener(Note(message))
 
-    with StopSignal() as stop:
+    for note in plan.notes:
+        say(note)
+    if config.gate is not None:
+        say("the policy under gate: is checked, and not evaluated: there is no gate in this version")
+    stopping = f"stopping after the batch in hand (once more: at once); go on with: {options.command}"
+    with StopSignal(lambda: say(stopping)) as stop:
         opened = open_run(options.results, config.name, plan.plan_hash, new=options.new, say=say)
         try:
             options.listener(RunStarted(opened.folder.name, opened.folder, opened.resumed, len(plan.units)))

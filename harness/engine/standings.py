@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import inf
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.engine.scoring import Settings, aggregate_of, finish_of
 from harness.protocols import Metric
-from harness.stats.bootstrap import replicates
-from harness.stats.ranks import mean_ranks, ranks_with_ties
+from harness.stats.bootstrap import IntArray, replicates
+from harness.stats.ranks import higher_by_hits, higher_by_replicates, mean_ranks, ranks_with_ties
 from harness.types import Estimate, FloatArray
+
+Mask: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,12 @@ class Contender:
 def standings(contenders: Sequence[Contender], settings: Settings) -> dict[str, Any]:
     """``{"tasks": [{task, metric, entries: [{entry, value, low, high, n, n_missing, rank}]}], "mean_rank": {entry: …}}``.
 
-    Entries are compared on the samples that all of them answered, resampled together. Best first.
+    A rank is 1 + the number of entries that are better beyond doubt. Entries are compared pair by pair, each pair on the
+    samples that both answered, so that an entry with many gaps makes doubtful only its own comparisons. Where both values are
+    means of hits and misses of independent samples, the test is McNemar's; else the samples (repeats averaged inside each,
+    whole groups where groups are declared) are resampled together, and both must differ on enough of them to be told apart
+    (:mod:`harness.stats.ranks`). A value that is undefined has the rank None; so have an entry that is alone, and all where
+    neither direction is better. Listed by rank, those that share one by value, best first.
     """
     tasks = list(dict.fromkeys(contender.task for contender in contenders))
     entries = list(dict.fromkeys(contender.entry for contender in contenders))
@@ -60,54 +69,109 @@ def _row(contender: Contender, rank: int | None) -> dict[str, Any]:
 def _order(metric: Metric) -> Any:
     sign = -1.0 if metric.higher_is_better is False else 1.0
 
-    def key(row: dict[str, Any]) -> tuple[int, float, str]:
-        value = row["value"]
-        return (row["rank"] or 10**9, 0.0 if value is None else -sign * value, row["entry"])
+    def key(row: dict[str, Any]) -> tuple[float, float, str]:
+        rank, value = row["rank"], row["value"]
+        return (inf if rank is None else rank, inf if value is None else -sign * value, row["entry"])
 
     return key
 
 
 def _ranks(group: Sequence[Contender], settings: Settings) -> list[int | None]:
-    defined = [contender for contender in group if contender.estimate.value is not None]
-    if len(defined) < 2:
-        return [None] * len(group)  # alone, there is nobody to be better or worse than
-    common = _common(defined)
-    values = np.array([contender.estimate.value for contender in defined], dtype=np.float64)
-    draws = np.stack([_replicates(contender, common, settings) for contender in defined])
-    found = dict(zip(map(id, defined), ranks_with_ties(draws, values, group[0].metric.higher_is_better, settings.level)))
-    return [found.get(id(contender)) for contender in group]
+    metric = group[0].metric
+    defined = [i for i, contender in enumerate(group) if contender.estimate.value is not None]
+    if len(defined) < 2 or metric.higher_is_better is None:
+        return [None] * len(group)
+    sign = 1 if metric.higher_is_better else -1
+    pairs = _Pairs([group[i] for i in defined], settings)
+    ranks = ranks_with_ties(range(len(defined)), lambda one, other: sign * pairs.higher(one, other))
+    found = dict(zip(defined, ranks))
+    return [found.get(i) for i in range(len(group))]
 
 
-def _common(contenders: Sequence[Contender]) -> dict[str, int]:
-    answered = []
+# ── one against another ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The rows of one entry that are there. Samples are numbered alike on all sides."""
+
+    contender: Contender
+    stats: FloatArray  # float64[rows, d]
+    units: IntArray  # row -> its sample's number
+    has: Mask  # by sample: whether there is a row
+    means: FloatArray  # float64[samples, d]: over the repeats of each sample; NaN where there is none
+
+    @classmethod
+    def of(cls, contender: Contender, number: dict[str, int]) -> _Side:
+        present = np.flatnonzero(~np.isnan(contender.stats).any(axis=1))
+        stats = contender.stats[present]
+        units = np.array([number[sample] for sample in contender.samples], dtype=np.int64)[present]
+        repeats = np.bincount(units, minlength=len(number))
+        has = repeats > 0
+        means = np.full((len(number), stats.shape[1]), np.nan)
+        means[has] = _summed(stats, units, len(number))[has] / repeats[has, None]
+        return cls(contender, stats, units, has, means)
+
+
+class _Pairs:
+    """The entries of one task that have a value, two at a time. Samples are numbered by name: no entry's order matters."""
+
+    def __init__(self, contenders: Sequence[Contender], settings: Settings) -> None:
+        names = sorted({sample for contender in contenders for sample in contender.samples})
+        number = {name: i for i, name in enumerate(names)}
+        self._settings = settings
+        self._sides = [_Side.of(contender, number) for contender in contenders]
+        self._clusters = _clusters(contenders, names)
+        self._replicates: dict[tuple[int, bytes], FloatArray] = {}
+
+    def higher(self, one: int, other: int) -> int:
+        """Which value is higher beyond doubt on the common samples: 1, -1, or 0 for neither."""
+        a, b = self._sides[one], self._sides[other]
+        level, common = self._settings.level, a.has & b.has
+        if not common.any():
+            return 0
+        if a.contender.estimate.method == b.contender.estimate.method == "wilson":  # one row a sample, hit or miss, no groups
+            hits, others = (side.contender.metric.rows(side.means[common]) for side in (a, b))
+            return higher_by_hits(hits, others, level)
+        n_differing = self._n_differing(a, b, common)
+        return higher_by_replicates(self._drawn(one, common), self._drawn(other, common), n_differing, level)
+
+    def _n_differing(self, a: _Side, b: _Side, common: Mask) -> int:
+        """The clusters on which two entries' statistics differ: their sums, where only sums count, else any sample's."""
+        clusters = np.unique(self._clusters[common], return_inverse=True)[1]
+        ours, theirs = a.means[common], b.means[common]
+        if a.contender.metric.is_additive:
+            n_clusters = int(clusters.max()) + 1
+            ours, theirs = _summed(ours, clusters, n_clusters), _summed(theirs, clusters, n_clusters)
+            clusters = np.arange(n_clusters)
+        differ = ~np.isclose(ours, theirs, rtol=1e-9, atol=1e-12).all(axis=1)
+        return len(np.unique(clusters[differ]))
+
+    def _drawn(self, index: int, common: Mask) -> FloatArray:
+        """The replicates of one entry on these samples; the same samples are always resampled alike."""
+        key = (index, common.tobytes())
+        if key not in self._replicates:
+            side = self._sides[index]
+            kept = common[side.units]
+            units, metric = side.units[kept], side.contender.metric
+            self._replicates[key] = replicates(
+                aggregate_of(metric), side.stats[kept],
+                groups=np.unique(self._clusters[units], return_inverse=True)[1].astype(np.int64),
+                weights=1.0 / np.bincount(units)[units], finish=finish_of(metric),
+                n_bootstrap=self._settings.n_bootstrap, rng=self._settings.generator("bootstrap"),
+            )  # fmt: skip
+        return self._replicates[key]
+
+
+def _clusters(contenders: Sequence[Contender], names: Sequence[str]) -> IntArray:
+    """The cluster of each sample, by number: its group, else the sample itself."""
+    group_of: dict[str, str] = {}
     for contender in contenders:
-        present = _present(contender)
-        answered.append({sample for sample, there in zip(contender.samples, present) if there})
-    shared = set.intersection(*answered)
-    ordered = dict.fromkeys(sample for sample in contenders[0].samples if sample in shared)
-    return {sample: index for index, sample in enumerate(ordered)}
+        if contender.groups is not None:
+            group_of.update(zip(dict.fromkeys(contender.samples), contender.groups))
+    return np.unique([group_of.get(name, name) for name in names], return_inverse=True)[1].astype(np.int64)
 
 
-def _present(contender: Contender) -> list[bool]:
-    """Which rows are there."""
-    present: list[bool] = np.asarray(~np.isnan(contender.stats).any(axis=1)).tolist()
-    return present
-
-
-def _replicates(contender: Contender, common: dict[str, int], settings: Settings) -> FloatArray:
-    present = _present(contender)
-    rows = [i for i, sample in enumerate(contender.samples) if present[i] and sample in common]
-    units = np.array([common[contender.samples[i]] for i in rows], dtype=np.int64)
-    clusters = units
-    if contender.groups is not None:
-        names = list(dict.fromkeys(contender.samples))
-        group_of = dict(zip(names, contender.groups))
-        per_unit = [group_of[sample] for sample in common]
-        clusters = np.unique(per_unit, return_inverse=True)[1].astype(np.int64)[units]
-    if not clusters.any():  # at most one cluster: resampling cannot move it, so that it says nothing
-        return np.full(settings.n_bootstrap, np.nan)
-    metric = contender.metric
-    return replicates(
-        aggregate_of(metric), contender.stats[rows], groups=clusters, weights=1.0 / np.bincount(units)[units],
-        finish=finish_of(metric), n_bootstrap=settings.n_bootstrap, rng=settings.generator("bootstrap"),
-    )  # fmt: skip
+def _summed(values: FloatArray, places: IntArray, n: int) -> FloatArray:
+    """``float64[rows, d] -> float64[n, d]``: the sums of the rows of each place."""
+    return np.stack([np.bincount(places, weights=column, minlength=n) for column in values.T], axis=1)

@@ -215,7 +215,8 @@ class _Play:
         except HarnessError:
             raise
         except Exception as error:  # the one place where a suite's failure on a sample becomes a missing row
-            self.request, self._error = None, f"the suite failed: {type(error).__name__}: {error}"
+            kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+            self.request, self._error = None, f"the suite failed: {kind}{error}"
 
 
 def describe(request: Request) -> str:

@@ -46,6 +46,8 @@ class Classification:
             raise ConfigError(f"a classification task with answer: {self.answer} needs a prompt")
         if len(set(self.choices)) != len(self.choices):
             raise ConfigError("choices must be different from one another")
+        if len(self.choices) == 1 or "" in self.choices:
+            raise ConfigError(f"choices must be at least two, none of them empty, got {list(self.choices)!r}")
 
     def needs(self) -> frozenset[type]:
         return frozenset({{"likelihood": LogLikelihood, "text": Generate, "scores": Ask}[self.answer]})

@@ -277,10 +277,10 @@ def test_a_limit_takes_the_first_samples(project: Project) -> None:
 
 
 def test_tasks_on_one_file_have_their_own_choices(project: Project) -> None:
-    other = "{use: mood.yaml, task: other, choices: [good, bad], metrics: [log_loss]}"
+    other = "{use: mood.yaml, task: other, choices: [sad, glad], metrics: [log_loss]}"
     plan = project.plan(RUN.replace("qa.yaml", f"mood.yaml, {other}"))
     assert {unit.task.name: next(iter(plan.task_data(unit.task))).choices for unit in plan.units} == {
-        "mood": ("glad", "sad"), "other": ("good", "bad"),
+        "mood": ("glad", "sad"), "other": ("sad", "glad"),
     }  # fmt: skip
 
 
@@ -405,3 +405,10 @@ def test_the_fingerprint_names_samples_and_corpus(project: Project) -> None:
     (plain,) = project.plan().data.values()
     assert plain.fingerprint() == plain.facts.fingerprint
     assert [document.id for document in corpus] == ["d1", "d2"]
+
+
+def test_a_target_that_is_none_of_the_choices_is_told(project: Project) -> None:
+    other = "{use: mood.yaml, task: other, choices: [good, bad], metrics: [accuracy]}"
+    with pytest.raises(ConfigError) as error:
+        project.plan(RUN.replace("qa.yaml", other))
+    assert "target 'glad' of sample '1' is not among its choices: 'good', 'bad'" in str(error.value)

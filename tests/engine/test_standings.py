@@ -1,4 +1,4 @@
-"""Ranks: models that cannot be told apart share one, and only samples that all have answered are compared."""
+"""Ranks: models that cannot be told apart share one, and a pair is compared on the samples that both have answered."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from harness.engine.scoring import make_settings
+import harness.engine.standings
+from harness.engine.scoring import aggregate_of, finish_of, make_settings
 from harness.engine.standings import Contender, standings
-from harness.protocols import Metric
-from harness.types import Estimate
+from harness.protocols import Interval, Metric
+from harness.stats.estimate import estimate
 
 SETTINGS = make_settings(0, 0.95, 500)
 NAN = float("nan")
@@ -36,6 +37,32 @@ class Errors(Share):
 
 
 @dataclass(frozen=True, repr=False)
+class Hits(Share):
+    """The same, where every row is a hit or a miss."""
+
+    name: ClassVar[str] = "hits"
+    interval: ClassVar[Interval] = "wilson"
+
+
+@dataclass(frozen=True, repr=False)
+class Misses(Hits):
+    name: ClassVar[str] = "misses"
+    higher_is_better: ClassVar[bool | None] = False
+
+
+@dataclass(frozen=True, repr=False)
+class Largest(Metric):
+    """The largest value: no function of sums."""
+
+    name: ClassVar[str] = "largest"
+    columns: ClassVar[tuple[str, ...]] = ("value", "rows")
+    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
+
+    def aggregate(self, stats: Any, weights: Any) -> Any:
+        return np.where(weights > 0, stats[:, 0], -np.inf).max(axis=1)
+
+
+@dataclass(frozen=True, repr=False)
 class Length(Share):
     name: ClassVar[str] = "length"
     higher_is_better: ClassVar[bool | None] = None
@@ -45,15 +72,18 @@ def contender(
     entry: str, rows: Any, *, metric: Metric | None = None, task: str = "t", samples: Sequence[str] | None = None,
     groups: Sequence[str] | None = None,
 ) -> Contender:  # fmt: skip
-    """One entry with these row values; NaN is a missing row. The estimate's value is their mean."""
+    """One entry with these row values and their estimate; NaN is a missing row. ``groups`` has one for each sample."""
     metric = metric or Share()
-    hits = np.array(rows, dtype=float)
-    present = hits[~np.isnan(hits)]
-    value = float(present.mean()) if len(present) else None
-    estimate = Estimate(value, value, value, 0.95, "bootstrap", len(present), len(hits) - len(present))
-    names = [str(i) for i in range(len(hits))] if samples is None else samples
-    stats = np.stack([hits, np.where(np.isnan(hits), np.nan, 1.0)], axis=1)
-    return Contender(entry, task, metric.name, metric, stats, names, groups, estimate)
+    values = np.array(rows, dtype=float)
+    names = [str(i) for i in range(len(values))] if samples is None else samples
+    stats = np.stack([values, np.where(np.isnan(values), np.nan, 1.0)], axis=1)
+    order = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    value = estimate(
+        stats, aggregate_of(metric), finish=finish_of(metric), method=metric.interval,
+        units=np.array([order[name] for name in names]), bounds=metric.bounds, n_bootstrap=50,
+        groups=None if groups is None else np.unique(groups, return_inverse=True)[1], rng=np.random.default_rng(0),
+    )  # fmt: skip
+    return Contender(entry, task, metric.name, metric, stats, names, groups, value)
 
 
 def ranks(*contenders: Contender) -> dict[str, int | None]:
@@ -63,6 +93,16 @@ def ranks(*contenders: Contender) -> dict[str, int | None]:
 
 def hits(n: int, of: int) -> list[float]:
     return [1.0] * n + [0.0] * (of - n)
+
+
+def pair(wins: int, losses: int, of: int, metric: Metric, **more: Any) -> list[Contender]:
+    """``a`` and ``b``: as many samples that only ``a`` hits, that only ``b`` hits, and the rest that both hit."""
+    same = [1.0] * (of - wins - losses)
+    a, b = [*hits(wins, wins + losses), *same], [*hits(losses, wins + losses)[::-1], *same]
+    return [contender("a", a, metric=metric, **more), contender("b", b, metric=metric, **more)]
+
+
+A_AHEAD, TIED = {"a": 1, "b": 2}, {"a": 1, "b": 1}
 
 
 # ── ranks ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,6 +127,28 @@ def test_a_small_gap_is_clear_where_every_sample_agrees() -> None:
     """0.50 against 0.55 with unpaired intervals that overlap; but paired, every sample is better by 0.05."""
     spread = np.linspace(0.0, 0.9, 40)
     assert ranks(contender("a", spread), contender("b", spread + 0.05)) == {"b": 1, "a": 2}
+
+
+@pytest.mark.parametrize(
+    ("wins", "losses", "expected"), [(4, 0, TIED), (5, 0, TIED), (6, 0, A_AHEAD), (9, 2, TIED), (10, 2, A_AHEAD)]
+)
+def test_hits_are_compared_by_the_exact_test(wins: int, losses: int, expected: dict[str, int]) -> None:
+    """Of 200: p = 0.125, 0.0625, 0.03125; 2 · (1 + 11 + 55) / 2^11 = 0.065; 2 · (1 + 12 + 66) / 2^12 = 0.039."""
+    assert ranks(*pair(wins, losses, 200, Hits())) == expected
+    assert ranks(*pair(losses, wins, 200, Misses())) == expected
+
+
+@pytest.mark.parametrize(("wins", "expected"), [(4, TIED), (5, TIED), (6, A_AHEAD)])
+def test_few_samples_that_differ_are_not_certain(wins: int, expected: dict[str, int]) -> None:
+    """Of 200: the resamplings without any of 5 samples are (195 / 200)^200 = 0.6 %, so that resampling alone would be sure."""
+    assert ranks(*pair(wins, 0, 200, Share())) == expected
+
+
+@pytest.mark.parametrize("metric", [Hits(), Share(), Largest()])
+def test_a_difference_that_resampling_cannot_move_is_not_certain(metric: Metric) -> None:
+    """All hits against all misses: of 2 samples or 5 that is chance (p = 0.5, 0.0625), of 6 it is not (p = 0.03125)."""
+    for n, expected in [(2, TIED), (5, TIED), (6, A_AHEAD)]:
+        assert ranks(contender("a", [1.0] * n, metric=metric), contender("b", [0.0] * n, metric=metric)) == expected
 
 
 def test_two_that_share_stand_before_the_third() -> None:
@@ -125,6 +187,28 @@ def test_samples_that_one_model_lacks_are_left_out_for_both() -> None:
     assert ranks(contender("a", a), contender("b", [*hits(25, 50), *hits(0, 50)])) == {"a": 1, "b": 2}
 
 
+@pytest.mark.parametrize("metric", [Hits(), Share()])
+def test_a_dead_model_does_not_hide_the_others(metric: Metric) -> None:
+    """One that answered a single sample, well: nothing is known of it, but still the other two can be told apart."""
+    good, poor = contender("good", hits(90, 100), metric=metric), contender("poor", hits(60, 100), metric=metric)
+    dead = contender("dead", [1.0] + [NAN] * 99, metric=metric)
+    assert ranks(good, poor, dead) == {"good": 1, "poor": 2, "dead": 1}
+
+
+@pytest.mark.parametrize("metric", [Hits(), Share()])
+def test_every_pair_is_compared_on_its_own_samples(metric: Metric) -> None:
+    """``half`` answered the first 50 only, where ``good`` has 40 and ``poor`` 35 hits: 5 against 0 there, 15 against 0 in all.
+
+    ``half`` has 41 of them: 1 against 0 of ``good`` (p = 1), 6 against 0 of ``poor`` (p = 0.03125).
+    """
+    good = contender("good", [*hits(40, 50), *hits(40, 50)], metric=metric)
+    poor = contender("poor", [*hits(35, 50), *hits(30, 50)], metric=metric)
+    half = contender("half", [*hits(41, 50), *[NAN] * 50], metric=metric)
+    none = contender("none", [*hits(35, 50), *[NAN] * 50], metric=metric)
+    assert ranks(good, poor, half) == {"good": 1, "half": 1, "poor": 3}
+    assert ranks(good, none) == {"good": 1, "none": 1}
+
+
 def test_models_without_a_common_sample_cannot_be_told_apart() -> None:
     assert ranks(contender("a", [1.0, 1.0, NAN, NAN]), contender("b", [NAN, NAN, 0.0, 0.0])) == {"a": 1, "b": 1}
 
@@ -140,12 +224,35 @@ def test_samples_are_paired_by_their_names_not_by_their_order() -> None:
     assert ranks(contender("a", spread, samples=names), turned) == {"b": 1, "a": 2}
 
 
-def test_groups_are_resampled_as_a_whole() -> None:
+@pytest.mark.parametrize("metric", [Share(), Hits()])
+def test_groups_are_resampled_as_a_whole(metric: Metric) -> None:
     """12 samples better and none worse is clear; but they are all of one document out of three, which may not be drawn."""
-    one, other = hits(12, 36), hits(0, 36)
-    assert ranks(contender("a", one), contender("b", other)) == {"a": 1, "b": 2}
-    documents = [f"doc{i // 12}" for i in range(36)]
-    assert ranks(contender("a", one, groups=documents), contender("b", other, groups=documents)) == {"a": 1, "b": 1}
+    assert ranks(*pair(12, 0, 36, metric)) == A_AHEAD
+    assert ranks(*pair(12, 0, 36, metric, groups=[f"doc{i // 12}" for i in range(36)])) == TIED
+
+
+@pytest.mark.parametrize(("documents", "expected"), [(5, TIED), (6, A_AHEAD)])
+def test_of_groups_it_takes_six_that_differ(documents: int, expected: dict[str, int]) -> None:
+    """30 documents of 3 samples, ``a`` better on all 3 of some. 5 documents are all left out by (25/30)^30 = 0.4 % of the
+    resamplings, so that these alone would be sure; but 5 of 5 fall one way by chance with p = 0.0625."""
+    groups = [f"doc{i // 3}" for i in range(90)]
+    for metric in (Share(), Hits()):
+        assert ranks(*pair(3 * documents, 0, 90, metric, groups=groups)) == expected
+
+
+def test_a_group_whose_differences_cancel_does_not_differ() -> None:
+    """30 documents of 2 samples: ``a`` has both right in 5, in 3 others each model has the one that the other has not."""
+    a = [*[1.0, 1.0] * 5, *[1.0, 0.0] * 3, *[0.0] * 44]
+    b = [*[0.0, 0.0] * 5, *[0.0, 1.0] * 3, *[0.0] * 44]
+    groups = [f"doc{i // 2}" for i in range(60)]
+    assert ranks(contender("a", a, groups=groups), contender("b", b, groups=groups)) == TIED
+
+
+def test_a_group_differs_though_its_sums_do_not_where_not_only_sums_count() -> None:
+    """The larger of each document's two values is 3 against 2, their sum 3 for both."""
+    groups = [f"doc{i // 2}" for i in range(12)]
+    given = [contender(name, row * 6, metric=Largest(), groups=groups) for name, row in [("a", [0.0, 3.0]), ("b", [1.0, 2.0])]]
+    assert ranks(*given) == A_AHEAD
 
 
 def test_a_single_group_says_nothing() -> None:
@@ -159,7 +266,67 @@ def test_repeats_share_the_vote_of_their_sample() -> None:
     """Three samples; the first was asked 20 times. By rows ``a`` is far ahead, by samples one of three is better."""
     names = ["s0"] * 20 + ["s1", "s2"]
     a, b = [1.0] * 20 + [0.0, 0.0], [0.0] * 22
-    assert ranks(contender("a", a, samples=names), contender("b", b, samples=names)) == {"a": 1, "b": 1}
+    for metric in (Share(), Hits()):
+        given = [contender(name, row, samples=names, metric=metric) for name, row in [("a", a), ("b", b)]]
+        assert ranks(*given) == TIED
+
+
+@pytest.mark.parametrize(("samples", "expected"), [(5, TIED), (6, A_AHEAD)])
+def test_repeats_are_no_further_samples(samples: int, expected: dict[str, int]) -> None:
+    """20 samples, each asked twice: 10 rows better of 5 samples are 5 against 0, p = 0.0625."""
+    names = [f"s{i // 2}" for i in range(40)]
+    for metric in (Share(), Hits()):
+        assert ranks(*pair(2 * samples, 0, 40, metric, samples=names)) == expected
+
+
+def test_a_sample_that_was_asked_more_often_weighs_no_more() -> None:
+    """``b`` is better on one sample, asked 20 times; ``a`` on 12 others, asked once: 12 against 1."""
+    names = ["s"] * 20 + [f"s{i}" for i in range(12)]
+    a, b = [*[0.0] * 20, *[1.0] * 12], [*[1.0] * 20, *[0.0] * 12]
+    assert ranks(contender("b", b, samples=names), contender("a", a, samples=names)) == A_AHEAD
+
+
+def test_the_number_and_order_of_repeats_is_no_difference() -> None:
+    """``a`` has 5 samples more. On 10 others its repeats come in another order (0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1), and
+    10 have one repeat that ``b`` lacks."""
+    names = [f"s{i // 3}" for i in range(75)]
+    a = [*[1.0] * 15, *[0.1, 0.2, 0.3] * 10, *[1.0, 1.0, 1.0] * 10]
+    b = [*[0.0] * 15, *[0.3, 0.2, 0.1] * 10, *[1.0, 1.0, NAN] * 10]
+    assert ranks(contender("a", a, samples=names), contender("b", b, samples=names)) == TIED
+
+
+def test_repeats_of_one_are_enough_to_compare_by_resampling() -> None:
+    """``a`` answered once, ``b`` twice. ``a`` is better by 1 on 40 samples, ``b`` by 0.5 on 40: as many, but not as much."""
+    names = [f"s{i // 2}" for i in range(160)]
+    a, b = [*[1.0, NAN] * 40, *[0.0, NAN] * 40], [*[0.0, 0.0] * 40, *[1.0, 0.0] * 40]
+    given = [contender(name, row, metric=Hits(), samples=names) for name, row in [("a", a), ("b", b)]]
+    assert [one.estimate.method for one in given] == ["wilson", "bootstrap(percentile, 50)"]
+    assert ranks(*given) == ranks(*given[::-1]) == A_AHEAD
+
+
+def test_a_sample_weighs_the_same_whatever_repeats_are_missing() -> None:
+    """10 samples, asked 3 times: ``a`` hits in 1 of 3 everywhere, ``b`` in 1 of the 2 that were answered: 0.33 against 0.5."""
+    names = [f"s{i // 3}" for i in range(30)]
+    given = [contender("b", [1.0, 0.0, 0.0] * 10, samples=names), contender("a", [1.0, 0.0, NAN] * 10, samples=names)]
+    assert ranks(*given) == A_AHEAD
+
+
+def test_replicates_are_made_once_for_each_set_of_common_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three entries without gaps need one set each; with a fourth that has gaps, four more sets on the samples it has."""
+    made = []
+    real = harness.engine.standings.replicates
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        made.append(1)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(harness.engine.standings, "replicates", counting)
+    rows = np.random.default_rng(0).random((4, 30))
+    whole = [contender(name, row) for name, row in zip("abc", rows)]
+    ranks(*whole)
+    assert len(made) == 3
+    ranks(*whole, contender("d", [*rows[3][:20], *[NAN] * 10]))
+    assert len(made) - 3 == 3 + 4
 
 
 # ── what is undefined ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -173,6 +340,15 @@ def test_an_undefined_value_has_no_rank_and_stands_last() -> None:
         ("good", 1, 0.9), ("poor", 2, 0.6), ("a-none", None, None),
     ]  # fmt: skip
     assert found["mean_rank"]["a-none"] == {"mean_rank": None, "tasks": 0}
+
+
+def test_a_better_value_stands_above_a_worse_one_of_the_same_rank() -> None:
+    """``dead`` has the best value and ties with all; without a rank, the undefined value stands below a negative one."""
+    given = [contender("good", hits(90, 100)), contender("poor", hits(60, 100)), contender("dead", [1.0] + [NAN] * 99)]
+    (task,) = standings(given, SETTINGS)["tasks"]
+    assert [(row["entry"], row["rank"]) for row in task["entries"]] == [("dead", 1), ("good", 1), ("poor", 2)]
+    (task,) = standings([contender("a-none", [NAN] * 9), contender("low", [-2.0] * 9)], SETTINGS)["tasks"]
+    assert [(row["entry"], row["rank"]) for row in task["entries"]] == [("low", None), ("a-none", None)]
 
 
 def test_alone_there_is_no_rank() -> None:
