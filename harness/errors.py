@@ -69,13 +69,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'metrics'?"`` or, where nothing is near, the names there are (at most twelve)."""
+def did_you_mean(name: str, known: Iterable[str], *, at_most: int = 12) -> str:
+    """``"; did you mean 'metrics'?"`` or, where nothing is near, the names there are (``at_most`` of them)."""
     names = sorted(known)
     guess = nearest(name, names)
     if guess is not None:
         return f"; did you mean {guess!r}?"
     if not names:
         return ""
-    shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+    shown = ", ".join(names[:at_most]) + (", …" if len(names) > at_most else "")
     return f"; known: {shown}"

@@ -72,7 +72,9 @@ def is_run_id(name: str) -> bool:
 
 
 def run_folders(results: Path) -> list[Path]:
-    """Every run folder, oldest first, finished or not."""
+    """Every run folder, oldest first, finished or not; none where there is no such folder yet. StoreError for a file."""
+    if results.exists() and not results.is_dir():
+        raise StoreError(f"{results} is a file, not a results folder")
     if not results.is_dir():
         return []
     return sorted(p for p in results.iterdir() if (p / RECORD).is_file() or (p / JOURNAL).is_file())

@@ -149,6 +149,13 @@ def test_a_file_in_place_of_the_results_folder(tmp_path: Path) -> None:
         create_run(tmp_path / "results", "x")
 
 
+def test_a_file_has_no_run_folders(tmp_path: Path) -> None:
+    assert run_folders(tmp_path / "none") == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="file is a file, not a results folder"):
+        run_folders(tmp_path / "file")
+
+
 def test_names_sort_in_the_order_of_their_making_whatever_the_clock_does(tmp_path: Path) -> None:
     (tmp_path / "29990101T000000.000Z-x-abcd").mkdir()
     names = [create_run(tmp_path, "x").name for _ in range(50)]

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from harness.errors import ConfigError, HarnessError, Interrupted, UsageError, did_you_mean
 
@@ -49,12 +49,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or bool(os.environ.get("HARNESS_DEBUG"))
-    _write_utf8()
+    with _streams():
+        return _exit_code([argument for argument in arguments if argument != "--debug"], debug)
+
+
+def _exit_code(arguments: Sequence[str], debug: bool) -> int:
     try:
-        code = _dispatch([argument for argument in arguments if argument != "--debug"])
+        code = _dispatch(arguments)
         sys.stdout.flush()
         return code
     except HarnessError as error:
+        if isinstance(error, _OutputError):
+            _drop_output()
         if debug:
             _print_traceback()
         return _tell(error)
@@ -185,6 +191,56 @@ def _print_traceback() -> None:
 # ── streams ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+class _OutputError(HarnessError):
+    """Standard output takes no more: its disk is full, its device is gone."""
+
+
+class _Output:
+    """Standard output, whose failures can be told from those of every other file."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _telling_failures():
+            return int(self._stream.write(text))
+
+    def flush(self) -> None:
+        with _telling_failures():
+            self._stream.flush()
+
+
+@contextlib.contextmanager
+def _telling_failures() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _OutputError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """The streams that commands write to, put back afterwards. One that was closed by the caller is the null device."""
+    with contextlib.ExitStack() as stack:
+        if sys.stdout is None:
+            stack.enter_context(contextlib.redirect_stdout(stack.enter_context(_null_device())))
+        if sys.stderr is None:
+            stack.enter_context(contextlib.redirect_stderr(stack.enter_context(_null_device())))
+        _write_utf8()
+        output: Any = _Output(sys.stdout)
+        stack.enter_context(contextlib.redirect_stdout(output))
+        yield
+
+
+def _null_device() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
 def _write_utf8() -> None:
     """Files and pipes get UTF-8 on every system; a terminal keeps its encoding and shows ? for what it lacks."""
     for stream in (sys.stdout, sys.stderr):
@@ -194,6 +250,6 @@ def _write_utf8() -> None:
 
 
 def _drop_output() -> None:
-    """Nobody reads stdout any more: let the interpreter flush what is left into nothing."""
+    """Nothing can be written to stdout any more: let the interpreter flush what is left into nothing."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,9 +12,9 @@ import typer
 
 from harness import api
 from harness.cli.options import CacheDir, Json
-from harness.cli.output import add_rows, console, print_json, print_next, table
-from harness.engine.cache import cache_stats, clear_cache
-from harness.errors import UsageError
+from harness.cli.output import add_rows, console, print_json, print_next, table, typed
+from harness.engine.cache import DamagedCache, cache_stats, clear_cache
+from harness.errors import StoreError, UsageError
 
 
 class Action(StrEnum):
@@ -32,11 +32,16 @@ def command(
 ) -> int:
     """Show what the answer cache holds, or clear it. Weights, indexes and converted files are never touched."""
     folder = api.cache_folder(cache_dir) / "answers"
-    return _stats(folder, as_json) if action is Action.stats else _clear(folder, yes, as_json)
+    if action is Action.clear:
+        return _clear(folder, yes, as_json)
+    return _stats(folder, typed("cache", "clear", *([] if cache_dir is None else ["--cache-dir", str(cache_dir)])), as_json)
 
 
-def _stats(folder: Path, as_json: bool) -> int:
-    stats: dict[str, Any] = cache_stats(folder)
+def _stats(folder: Path, to_clear: str, as_json: bool) -> int:
+    try:
+        stats: dict[str, Any] = cache_stats(folder)
+    except DamagedCache as error:
+        raise StoreError(f"{error}\ndelete it with: {to_clear}") from error
     if as_json:
         print_json(stats)
         return 0
@@ -45,24 +50,32 @@ def _stats(folder: Path, as_json: bool) -> int:
     shown = add_rows(table("", ""), rows)
     shown.show_header = False
     console().print(shown)
-    print_next("harness cache clear" if stats["answers"] else "harness run")
+    print_next(to_clear if stats["answers"] else "harness run")
     return 0
 
 
 def _clear(folder: Path, yes: bool, as_json: bool) -> int:
-    stats: dict[str, Any] = cache_stats(folder)
     if not yes:
-        if not sys.stdin.isatty() or as_json:
+        if as_json or sys.stdin is None or not sys.stdin.isatty():
             raise UsageError("harness cache clear: say --yes where nobody can be asked")
-        if not typer.confirm(f"Forget {stats['answers']} answers in {stats['path']}?", err=True):
+        if not typer.confirm(_question(folder), err=True):
             return 0
     cleared = clear_cache(folder)
     if as_json:
-        print_json({"path": stats["path"], "cleared": cleared})
+        print_json({"path": str(cleared.path), "cleared": cleared.answers, "deleted": cleared.was_damaged})
         return 0
-    console().print(f"{cleared} answers forgotten", soft_wrap=True)
+    said = f"{cleared.path} was damaged: deleted" if cleared.was_damaged else f"{cleared.answers} answers forgotten"
+    console().print(said, soft_wrap=True)
     print_next("harness run")
     return 0
+
+
+def _question(folder: Path) -> str:
+    try:
+        stats = cache_stats(folder)
+    except DamagedCache as error:
+        return f"{error}. Delete it?"
+    return f"Forget {stats['answers']} answers in {stats['path']}?"
 
 
 def _size(n: int) -> str:

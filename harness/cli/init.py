@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from harness.cli.options import Json
+from harness.cli.output import print_json
 from harness.errors import UsageError, did_you_mean
 
 STARTERS = Path(__file__).parent / "starters"
@@ -29,7 +32,9 @@ def write_starter(kind: str, folder: Path) -> list[Path]:
     files = sorted(path.relative_to(source) for path in source.rglob("*") if path.is_file())
     present = [path.as_posix() for path in files if (folder / path).exists()]
     if present:
-        raise UsageError(f"init: {', '.join(present)} is there already; nothing was written (remove it or use another folder)")
+        are, them = ("is", "it") if len(present) == 1 else ("are", "them")
+        already = f"{', '.join(present)} {are} there already"
+        raise UsageError(f"init: {already}; nothing was written (remove {them} or use another folder)")
     try:
         for path in files:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -42,9 +47,15 @@ def write_starter(kind: str, folder: Path) -> list[Path]:
 def command(
     kind: Annotated[str, typer.Argument(help="generation, classification, retrieval or nightly")] = "generation",
     folder: Annotated[Path, typer.Option("--dir", help="where to write")] = Path(),
+    as_json: Json = False,
 ) -> None:
     """Write a commented config and a task to edit; they run as they are, in seconds, without torch."""
-    for path in write_starter(kind, folder):
-        typer.echo(f"wrote {(folder / path).as_posix()}")
-    where = "" if folder == Path() else f"cd {folder.as_posix()} && "
-    typer.echo(f"next: {where}harness run configs/{kind}.yaml")
+    files = [(folder / path).as_posix() for path in write_starter(kind, folder)]
+    where = "" if folder == Path() else f"cd {shlex.quote(folder.as_posix())} && "
+    following = f"{where}harness run configs/{kind}.yaml"
+    if as_json:
+        print_json({"kind": kind, "files": files, "next": following})
+        return
+    for file in files:
+        typer.echo(f"wrote {file}")
+    typer.echo(f"next: {following}")

@@ -59,7 +59,8 @@ def _again(path: Path, results: Path, overrides: list[str], cache_dir: Path | No
 
 
 def _print_ending(run: api.Run, results: Path) -> None:
-    files = ", ".join(sorted(entry.name + ("/" if entry.is_dir() else "") for entry in run.path.iterdir()))
+    shown = [entry for entry in run.path.iterdir() if not entry.name.startswith(".")]
+    files = ", ".join(sorted(entry.name + ("/" if entry.is_dir() else "") for entry in shown))
     seconds = run.record.timings.get("seconds", 0.0)
     out = console()
     out.print()

@@ -27,6 +27,8 @@ def command(config: Config = None, overrides: Overrides = None, as_json: Json = 
         out.print()
         out.print(_panel(prompt))
     out.print()
+    for note in checked.plan.notes:
+        out.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
     out.print(Text(f"{path} is valid: {_count(len(checked.plan.units), 'unit')} of model × task to run"), soft_wrap=True)
     words = [word for override in overrides or () for word in ("--set", override)]
     print_next(typed("run", str(path), *words))
@@ -51,7 +53,7 @@ def _document(checked: api.Checked) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "name": config.name, "path": str(config.path), "plan_hash": plan.plan_hash, "tasks": tasks, "models": models,
-        "prompts": prompts,
+        "prompts": prompts, "notes": list(plan.notes),
     }  # fmt: skip
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from harness.protocols import Backend, Metric, Suite
 
 
+MAX_BOOTSTRAP = 1_000_000
+"""The most resamplings that an interval may ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """A model under test or in a role. ``options`` is its entry as written, ``backend:`` among its keys; JSON-able."""

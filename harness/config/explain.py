@@ -75,6 +75,10 @@ def got(node: Node) -> str:
 _PLURALS = {"a string": " of strings", "an integer": " of integers", "a number": " of numbers", "a mapping": " of mappings"}
 
 
+_MOST_KEYS = 16
+"""How many of the keys there are a message lists: those of a run, all of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Fault:
     path: tuple[str | int, ...]
@@ -98,7 +102,7 @@ def _fault(fault: Any, model: type[BaseModel], tree: Node, also: tuple[str, ...]
     if kind == "extra_forbidden":
         known = [*keys_in(at.hint), *(also if not at.path else ())]
         place = at.node.entries[str(end)].key or at.node.place
-        return _Fault((*at.path, str(end)), place, f"unknown key {end!r}{did_you_mean(str(end), known)}")
+        return _Fault((*at.path, str(end)), place, f"unknown key {end!r}{did_you_mean(str(end), known, at_most=_MOST_KEYS)}")
     if kind == "refused":
         return _Fault(at.path, meant(at.node, fault["msg"]), fault["msg"])
     return _Fault(at.path, at.node.place, f"expected {at.words}, got {got(at.node)}", at.of_union or kind == "too_short", True)

@@ -27,7 +27,7 @@ def read_run(path: Path, overrides: Sequence[str]) -> RunConfig:
         problems.raise_any()
         raise AssertionError("a file without a tree leaves a problem")
     tree = override_run(tree, sets, problems)
-    document = check(RunDocument, tree, plain(tree), problems)
+    document = check(RunDocument, tree, plain(tree), problems, also=("include",))
     entries = tree.entries
     tasks = [files.with_prompts(task) for task in files.task_trees(entries["tasks"])] if "tasks" in entries else []
     tasks = [_with_limit(files.with_prompts(task), entries.get("limit")) for task in override_tasks(tasks, sets, problems)]

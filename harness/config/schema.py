@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
+from harness.config import MAX_BOOTSTRAP
 from harness.errors import HarnessError, UsageError
 from harness.templates import PromptTemplate
 from harness.types import Decoding
@@ -44,6 +45,9 @@ Number: TypeAlias = Annotated[float, Strict(), Words("a number")]
 Whole: TypeAlias = Annotated[int, Strict(), Words("an integer")]
 Flag: TypeAlias = Annotated[bool, Strict(), Words("true or false")]
 Count: TypeAlias = Annotated[int, Strict(), Field(ge=1), Words("an integer ≥ 1")]
+Replicates: TypeAlias = Annotated[
+    int, Strict(), Field(ge=1, le=MAX_BOOTSTRAP), Words(f"an integer from 1 to {MAX_BOOTSTRAP:,}")
+]
 Seed: TypeAlias = Annotated[int, Strict(), Field(ge=0), Words("an integer ≥ 0")]
 Fraction: TypeAlias = Annotated[float, Strict(), Field(ge=0, le=1), Words("a number from 0 to 1")]
 Probability: TypeAlias = Annotated[float, Strict(), Field(gt=0, lt=1), Words("a number > 0 and < 1")]
@@ -144,7 +148,7 @@ class RunDocument(Document):
     max_missing: Fraction = Field(default=0.01, description="Largest share of missing samples before the run exits with 4.")
     cache: CacheDocument | None = Field(default=None, description="Keep answers of models that are not fixed by their content.")
     level: Probability = Field(default=0.95, description="Confidence level of the intervals.")
-    n_bootstrap: Count = Field(default=1000, description="Bootstrap replicates.")
+    n_bootstrap: Replicates = Field(default=1000, description="Bootstrap replicates.")
     gate: GateDocument | None = Field(default=None, description="The rules that decide whether the run passes.")
 
 
@@ -194,7 +198,7 @@ def model_of(cls: type) -> type[BaseModel]:
     """The pydantic model of a plug-in dataclass. Field names are prefixed, since a key may be called ``schema`` or ``json``."""
     fields: dict[str, Any] = {}
     for key in keys_of(cls).values():
-        annotation = _annotation(key.hint, key.default)
+        annotation = Seed if key.key == "seed" and key.hint is int else _annotation(key.hint, key.default)
         default: Any = ... if key.required else None
         shown: dict[str, Any] = {"default": key.default} if isinstance(key.default, (str, int, float)) else {}
         info = Field(default, alias=key.key, description=describe_key(cls, key), json_schema_extra=shown)

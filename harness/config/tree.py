@@ -199,7 +199,8 @@ def override_tasks(tasks: list[TaskTree], overrides: Sequence[Override], problem
             names = [task.name for task in tasks if task.name is not None]
             name = longest_prefix(rest, names)
             if name is None or name == rest:
-                fault = f"unknown task {rest!r}{did_you_mean(rest.partition('.')[0], names)}"
+                guess = rest.partition(".")[0]
+                fault = f"unknown task {guess!r}{did_you_mean(guess, names)}"
                 problems.add(override.value.place, "expected tasks.NAME.KEY" if name else fault)
                 continue
             at = next(i for i, task in enumerate(tasks) if task.name == name)

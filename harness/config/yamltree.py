@@ -215,6 +215,8 @@ class _Composer:
             raise _Refused(place, f"nested deeper than {_MAX_DEPTH} levels")
         if kind == "ScalarEvent":
             node = Node(_scalar(event), place)
+            if isinstance(node.value, int) and not -(2**63) <= node.value < 2**63:
+                self._problems.add(place, "an integer beyond 64 bits")
         elif kind == "SequenceStartEvent":
             node = Node(self._sequence(depth), place)
         else:

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.codec import digest, dumps
@@ -15,6 +16,20 @@ from harness.types import Call, Generate
 _FILE = "answers.sqlite"
 _TABLE = "CREATE TABLE IF NOT EXISTS answers (key BLOB PRIMARY KEY, value BLOB, time REAL) WITHOUT ROWID"
 _LOOKUP = 500  # SQLite's limit on host parameters is 999 in old builds
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})  # the last: without our table
+
+
+class DamagedCache(StoreError):
+    """The file of the answer cache is no database, or not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was cleared: so many answers, or a damaged file that is gone now."""
+
+    path: Path
+    answers: int
+    was_damaged: bool
 
 
 class Cache:
@@ -99,29 +114,63 @@ def _draw(call: Call) -> bytes:
 
 
 def cache_stats(folder: Path) -> dict[str, object]:
-    """``{"path", "answers", "bytes", "oldest", "newest"}``; times in seconds since 1970 or None."""
-    path = folder / _FILE
+    """``{"path", "answers", "bytes", "oldest", "newest"}``; times in seconds since 1970 or None.
+
+    Raises DamagedCache, or StoreError where the file cannot be read for another reason or the folder is a file.
+    """
+    path = _database(folder)
     if not path.is_file():
         return {"path": str(path), "answers": 0, "bytes": 0, "oldest": None, "newest": None}
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection:
             count, oldest, newest = connection.execute("SELECT COUNT(*), MIN(time), MAX(time) FROM answers").fetchone()
     except sqlite3.Error as error:
+        if _tells_damage(error):
+            raise DamagedCache(f"the answer cache {path} is damaged: {error}") from error
         raise StoreError(f"the answer cache {path} cannot be read: {error}") from error
     size = sum(p.stat().st_size for p in path.parent.glob(f"{_FILE}*"))
     return {"path": str(path), "answers": count, "bytes": size, "oldest": oldest, "newest": newest}
 
 
-def clear_cache(folder: Path) -> int:
-    """Forget every answer (never weights, indexes or converted files); returns how many there were."""
-    path = folder / _FILE
+def clear_cache(folder: Path) -> Cleared:
+    """Forget every answer (never weights, indexes or converted files); a damaged file is deleted.
+
+    Raises StoreError where neither can be done, as while another process writes.
+    """
+    path = _database(folder)
     if not path.is_file():
-        return 0
+        return Cleared(path, 0, was_damaged=False)
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level=None)) as connection:
             count = int(connection.execute("SELECT COUNT(*) FROM answers").fetchone()[0])
             connection.execute("DELETE FROM answers")
             connection.execute("VACUUM")
     except sqlite3.Error as error:
-        raise StoreError(f"the answer cache {path} cannot be cleared: {error}") from error
-    return count
+        if not _tells_damage(error):
+            raise StoreError(f"the answer cache {path} cannot be cleared: {error}") from error
+        _delete(path)
+        return Cleared(path, 0, was_damaged=True)
+    return Cleared(path, count, was_damaged=False)
+
+
+def _database(folder: Path) -> Path:
+    """The file in that folder, which need not be there."""
+    in_the_way = next((place for place in (folder, *folder.parents) if place.exists() and not place.is_dir()), None)
+    if in_the_way is not None:
+        raise StoreError(f"{in_the_way} is a file, not a cache folder")
+    return folder / _FILE
+
+
+def _tells_damage(error: sqlite3.Error) -> bool:
+    """Whether an error means that the file will never do, not that it is locked or must not be written."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)  # an error of the module itself has none
+    return code is not None and code & 0xFF in _DAMAGE
+
+
+def _delete(path: Path) -> None:
+    """The main file goes last: as long as it is there, the rest can be found again."""
+    try:
+        for ending in ("-wal", "-shm", ""):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"the answer cache {path} is damaged and cannot be deleted: {error.strerror or error}") from error

@@ -53,7 +53,8 @@ def material_of_file(wants: Wants, predictions: Source, truth: Truth | None, rea
             raise DataError(f"{name}: no lines in it")
         truth = _present(truth, wants, name, form)
         return paired(Given(name, _line_outputs(lines, name, wants, truth.samples, reading), by_id=False), truth, wants)
-    rows = _rows(predictions, form)
+    rows = _rows(predictions, form, wants)
+    _check_columns(rows, wants, reading, truth)
     if truth is not None or not wants.truth - {"choices", "contexts"}:
         outputs = outputs_of(rows, wants, reading, lambda: binary_of([] if truth is None else truth.samples, reading))
         return paired(Given(name, outputs, rows.by_id), truth, wants)
@@ -92,6 +93,12 @@ def _looks_like_objects(source: Source, reading: Reading) -> bool:
     return reading.names_columns or all(map(_is_object, head))
 
 
+def _begins_like_an_object(source: Source) -> bool:
+    """Whether the first line that is not blank does; true of a file that has none."""
+    first = next((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), b"{")
+    return first.lstrip().startswith(b"{")
+
+
 def _is_object(line: bytes) -> bool:
     try:
         return isinstance(loads(line), dict)
@@ -105,9 +112,11 @@ def _from_start(source: Source) -> Source:
     return source
 
 
-def _rows(source: Source, form: Form) -> Rows:
+def _rows(source: Source, form: Form, wants: Wants) -> Rows:
     found: Iterable[tuple[int, dict[str, Any]]]
     if form == "jsonl":
+        if wants.forms == ("jsonl",) and not _begins_like_an_object(source):
+            raise DataError(f"score: {wants.who} needs JSON lines with {wants.fields}; {name_of(source)} holds other text")
         found = read_jsonl(_from_start(source))
     elif form == "tsv":
         found = read_csv(_from_start(source), "\t", "none")
@@ -120,6 +129,16 @@ def _rows(source: Source, form: Form) -> Rows:
     if not rows:
         raise DataError(f"{name_of(source)}: no rows in it")
     return Rows(name_of(source), numbers, rows, is_table=form != "jsonl")
+
+
+def _check_columns(rows: Rows, wants: Wants, reading: Reading, truth: Truth | None) -> None:
+    """Refuse a named column that is nowhere. Where only scores are measured the label may stand beside the targets."""
+    rows.check_column(reading.field)
+    rows.check_column(reading.score)
+    if truth is None:
+        rows.check_column(reading.target)
+    if truth is None or not wants.only_scores or reading.label not in truth.columns:
+        rows.check_column(reading.label)
 
 
 # ── lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -157,12 +176,14 @@ def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
         qrels = read_qrels(_from_start(source))
         return Truth(name, [Sample(query, qrels=grades) for query, grades in qrels.items()], by_id=True)
     if is_jsonl or (reading.target is not None and not as_lines):
-        rows = _rows(source, "jsonl" if is_jsonl else "tsv" if reading.input_format == "tsv" else "csv")
+        rows = _rows(source, "jsonl" if is_jsonl else "tsv" if reading.input_format == "tsv" else "csv", wants)
+        rows.check_column(reading.target)
         samples = samples_of(rows, wants, reading, alone=True)
         if samples is None:
             there = ", ".join(rows.rows[0])
             raise DataError(f"{name}: which field holds the truth? Name it with --target, one of {there}")
-        return Truth(name, samples, rows.by_id)
+        columns = {reading.label} if reading.label is not None and rows.holds(reading.label) else set()
+        return Truth(name, samples, rows.by_id, frozenset(columns))
     lines = list(read_lines(_from_start(source)))
     if not lines:
         raise DataError(f"{name}: no lines in it")

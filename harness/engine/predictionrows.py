@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from harness.engine.predictions import Binary, reference_texts
 from harness.engine.wants import Reading, Wants
-from harness.errors import DataError, did_you_mean
+from harness.errors import DataError, did_you_mean, nearest
 from harness.models.stored import row_key, row_output
 from harness.types import Key, Label, Likelihoods, Number, Output, Ranking, Sample, Text, Vectors
 
@@ -63,6 +63,19 @@ class Rows:
         """The column that is named, or else the first candidate that there is."""
         return named if named is not None else next((name for name in candidates if self.has(name)), None)
 
+    def check_column(self, named: str | None) -> None:
+        """Raises DataError for a column that is named and nowhere in the file."""
+        is_silent = not self.is_table and all(row.get("error") is not None for row in self.rows)
+        if named is None or is_silent or self.holds(named):
+            return
+        there, guess = list(dict.fromkeys(name for row in self.rows for name in row)), nearest(named, self.rows[0])
+        kind, hint = "column" if self.is_table else "field", "" if guess is None else f"; did you mean {guess!r}?"
+        raise DataError(f"{self.name} has no {kind} {named!r}; its {kind}s: {', '.join(there)}{hint}")
+
+    def holds(self, named: str) -> bool:
+        """Whether a row has the column, or ``a.b`` inside an object."""
+        return self.has(named) or (not self.is_table and any(_reaches(row, named) for row in self.rows))
+
     def has(self, column: str) -> bool:
         """Whether a row has the column."""
         return column in self.rows[0] or (not self.is_table and any(column in row for row in self.rows))
@@ -96,7 +109,7 @@ def _reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Bin
             return lambda row, key: row_output({**_beside(row, rows), "text": value_at(row, column)}, key)
     if wants.family == "label":
         return _label_reader(rows, wants, reading, binary)
-    return row_output
+    return partial(row_output, wanted=() if wants.family == "any" else _ANSWERS[wants.family])
 
 
 def _label_reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Binary]) -> ReadRow:
@@ -110,7 +123,7 @@ def _label_reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[
     if score is not None:
         return _score_reader(score, label if "label" in wants.needs else None, binary())
     if label is None:
-        return row_output
+        return partial(row_output, wanted=_ANSWERS["label"])
     return lambda row, key: row_output(
         {**_beside(row, rows), "label": value_at(row, label), "probabilities": row.get("probabilities")}, key
     )
@@ -196,6 +209,14 @@ def value_at(row: Mapping[str, Any], name: str) -> Any:
             raise DataError(f"no field {name!r}{did_you_mean(name, row)}")
         value = value[part]
     return value
+
+
+def _reaches(row: Mapping[str, Any], name: str) -> bool:
+    try:
+        value_at(row, name)
+    except DataError:
+        return False
+    return True
 
 
 def _no_column(rows: Rows, what: str, option: str, candidates: Sequence[str]) -> DataError:

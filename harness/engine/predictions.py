@@ -26,11 +26,14 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """References, targets or judgements: a sample an item. ``by_id``: their ids mean something, else their order does."""
+    """References, targets or judgements: a sample an item. ``by_id``: their ids mean something, else their order does.
+    ``columns`` are those that were named and are in its file.
+    """
 
     name: str
     samples: list[Sample]
     by_id: bool
+    columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

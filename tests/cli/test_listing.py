@@ -118,6 +118,14 @@ def test_no_runs(harness: Harness, tmp_path: Path) -> None:
     assert harness("list", "runs", "--results", str(tmp_path / "none"), "--json").json == {"schema": 1, "runs": []}
 
 
+@pytest.mark.parametrize("words", [["list", "runs"], ["list", "runs", "latest", "--json"], ["show", "latest"]])
+def test_a_file_is_no_results_folder(harness: Harness, tmp_path: Path, words: list[str]) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    said = harness(*words, "--results", str(file))
+    assert (said.code, said.out, said.err) == (2, "", f"error: {file} is a file, not a results folder\n")
+
+
 def test_tasks_of_the_project(harness: Harness, project: Path) -> None:
     Path("tasks/broken.yaml").write_text("task: broken\nsuit: generation\n")
     tasks = {task["name"]: task for task in harness("list", "tasks", "--json").json["tasks"]}

@@ -156,6 +156,63 @@ def test_a_reader_that_goes_away_is_no_defect() -> None:
     assert (ended.returncode, ended.stderr) == (141, "")
 
 
+FULL = Path("/dev/full")
+IN_A_SHELL = [sys.executable, "-m", "harness.cli"]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("words", [["list", "runs"], ["list", "metrics", "--json"], ["schema", "run"], ["--version"]])
+def test_a_full_disk_under_standard_output_is_told(words: list[str], tmp_path: Path) -> None:
+    """Short texts fail when they are flushed, long ones while they are written."""
+    with FULL.open("wb") as stdout:
+        ended = subprocess.run(
+            [*IN_A_SHELL, *words], stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+    assert (ended.returncode, ended.stderr) == (2, "error: cannot write to standard output: No space left on device\n")
+
+
+def test_an_error_of_another_file_is_not_taken_for_one_of_standard_output(
+    harness: Harness, command_that: Callable[..., None], tmp_path: Path
+) -> None:
+    def fail() -> int:
+        print("begun")
+        raise OSError(28, "No space left on device", str(tmp_path / "journal.jsonl"))
+
+    command_that(fail)
+    said = harness("probe", "--debug")
+    assert (said.code, said.out) == (70, "begun\n")
+    assert "cannot write to standard output" not in said.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the streams")
+@pytest.mark.parametrize(("closed", "words", "code", "out", "err"), [
+    (">&-", "list runs", 0, "", ""),
+    ("2>&-", "list runs", 0, "no runs in results\nnext: harness run\n", ""),
+    (">&- 2>&-", "list metrics --json", 0, "", ""),
+    (">&-", "rnu", 2, "", "error: harness: unknown command 'rnu'; did you mean 'run'?\n"),
+    ("2>&-", "rnu", 2, "", ""),
+    ("<&-", "cache clear", 2, "", "error: harness cache clear: say --yes where nobody can be asked\n"),
+])  # fmt: skip
+def test_a_closed_stream_is_the_null_device(
+    tmp_path: Path, closed: str, words: str, code: int, out: str, err: str
+) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", f'"$0" -m harness.cli {words} {closed}', sys.executable], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, out, err)
+
+
+def test_streams_are_put_back(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sys.stdout
+    harness("--version")
+    assert sys.stdout is before
+    monkeypatch.setattr(sys, "stdout", None)
+    assert cli.main(["--version"]) == 0
+    assert sys.stdout is None
+
+
 def test_help_and_version_load_neither_typer_nor_numpy() -> None:
     code = (
         "import sys; from harness.cli import main; main(['--help']); main(['--version']); main(['rnu'])\n"

@@ -43,6 +43,21 @@ def test_the_leaderboard_and_the_next_command_are_printed(harness: Harness, proj
     assert "samples.parquet" in said.out
 
 
+def test_the_files_of_the_run_are_listed_without_hidden_ones(harness: Harness, project: Path) -> None:
+    answers = Path("configs/poor.jsonl")
+    whole = answers.read_text()
+    answers.write_text("{broken\n")
+    assert harness("run", str(project)).code == 2
+    (folder,) = Path("results").iterdir()
+    (folder / ".left").touch()
+    answers.write_text(whole)
+    out = harness("run", str(project)).out
+    (listed,) = [line.removeprefix(f"{folder}: ") for line in out.splitlines() if line.startswith(f"{folder}: ")]
+    names = {path.name + ("/" if path.is_dir() else "") for path in folder.iterdir()}
+    assert ".left" in names
+    assert set(listed.split(", ")) == {name for name in names if not name.startswith(".")} >= {"run.json", "samples.parquet"}
+
+
 def test_progress_goes_to_stderr_in_plain_lines(harness: Harness, project: Path) -> None:
     lines = harness("run", str(project)).err.splitlines()
     assert re.fullmatch(r"run \S+-capitals-\w+ in results/\S+", lines[0].replace("\\", "/"))

@@ -31,6 +31,20 @@ def test_json(harness: Harness, project: Path) -> None:
     assert (prompt["sample_id"], prompt["prompt"]) == ("q1", "Q: Capital of Peru?\nA:")
 
 
+def test_notes_on_the_data_are_told(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    harness("init", "retrieval")
+    assert harness("validate", "configs/retrieval.yaml", "--json").json["notes"] == []
+    assert "note: " not in harness("validate", "configs/retrieval.yaml").out
+    with Path("tasks/data/retrieval.qrels.tsv").open("a") as qrels:
+        qrels.write("1\tno such document\t1\n")
+    note = "manual: 1 judged documents are not in the corpus, so that no retriever can find them"
+    assert harness("validate", "configs/retrieval.yaml", "--json").json["notes"] == [note]
+    assert harness("validate", "configs/retrieval.yaml").out.splitlines()[-3] == f"note: {note}"
+
+
 def test_overrides_are_checked_too_and_kept_in_the_next_command(harness: Harness, project: Path) -> None:
     assert harness("validate", str(project), "--set", "limit=2", "--json").json["tasks"][0]["n_samples"] == 2
     assert harness("validate", str(project), "--set", "limit=2").out.splitlines()[-1].endswith(f"{project} --set limit=2")

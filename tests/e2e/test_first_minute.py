@@ -164,7 +164,7 @@ def test_a_second_init_refuses_and_changes_nothing(harness: Harness, kind: str) 
     said = harness("init", kind)
     assert (said.code, said.out) == (2, "")
     assert said.err == (
-        f"error: init: {', '.join(sorted(before))} is there already; nothing was written (remove it or use another folder)\n"
+        f"error: init: {', '.join(sorted(before))} are there already; nothing was written (remove them or use another folder)\n"
     )
     assert (files(), task.read_text()) == (before, "mine")
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.engine.cache import Cache, cache_keys, cache_stats, clear_cache
+from harness.engine.cache import Cache, Cleared, DamagedCache, cache_keys, cache_stats, clear_cache
 from harness.engine.journal import request_hash
+from harness.errors import StoreError
 from harness.types import Call, Decoding, Generate, Key
 
 CALL = Call(Key("s"), Generate("p"), 0)
@@ -52,9 +55,9 @@ def test_put_get_stats_clear(tmp_path: Path) -> None:
     assert len(cache.get([b"%05d" % i for i in range(1200)])) == 1200
     cache.close()
     assert cache_stats(tmp_path)["answers"] == 1200
-    assert clear_cache(tmp_path) == 1200
+    assert clear_cache(tmp_path) == Cleared(tmp_path / "answers.sqlite", 1200, was_damaged=False)
     assert cache_stats(tmp_path)["answers"] == 0
-    assert clear_cache(tmp_path / "nowhere") == 0
+    assert clear_cache(tmp_path / "nowhere").answers == 0
 
 
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
@@ -77,3 +80,64 @@ def test_a_damaged_cache_is_told_once_and_then_does_nothing(tmp_path: Path) -> N
     assert cache.get([b"k"]) == {}
     assert len(told) == 1
     assert "going on without it" in told[0]
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"this is not a database, it is a text that is long enough to be one" * 20)
+
+
+def pages_overwritten(path: Path) -> None:
+    cache = Cache(path.parent)
+    cache.put([(b"%05d" % i, b"v" * 100) for i in range(1000)])
+    cache.close()
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"x" * len(data[4096:])
+    path.write_bytes(data)
+
+
+def without_our_table(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE other (a)")
+    connection.close()
+
+
+@pytest.mark.parametrize("damage", [not_a_database, pages_overwritten, without_our_table])
+def test_clearing_deletes_a_damaged_cache_which_then_works_again(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    path = tmp_path / "answers.sqlite"
+    damage(path)
+    with pytest.raises(DamagedCache, match="is damaged: "):
+        cache_stats(tmp_path)
+    assert clear_cache(tmp_path) == Cleared(path, 0, was_damaged=True)
+    assert list(tmp_path.iterdir()) == []
+    cache = Cache(tmp_path)
+    cache.put([(b"k", b"v")])
+    cache.close()
+    assert cache_stats(tmp_path)["answers"] == 1
+
+
+def test_a_cache_that_another_process_is_writing_is_not_taken_for_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(tmp_path)
+    cache.put([(b"k", b"v")])
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **options: connect(path, **{**options, "timeout": 0}))
+    writer = connect(tmp_path / "answers.sqlite", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="cannot be cleared: database is locked") as told:
+        clear_cache(tmp_path)
+    assert not isinstance(told.value, DamagedCache)
+    writer.execute("ROLLBACK")
+    writer.close()
+    assert cache.get([b"k"]) == {b"k": b"v"}
+    cache.close()
+
+
+@pytest.mark.parametrize("below", [".", "answers", "a/b"])
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for act in (cache_stats, clear_cache):
+        with pytest.raises(StoreError, match="is a file, not a cache folder") as told:
+            act(file / below)
+        assert str(file) + " is" in str(told.value)

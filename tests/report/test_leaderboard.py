@@ -6,12 +6,15 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from harness.cli.result import print_leaderboard
 from harness.report.blocks import blocks, footnotes
 from harness.report.leaderboard import leaderboard_markdown, write_leaderboard
 from harness.report.terminal import leaderboard_tables
+from harness.stats.estimate import estimate
 from harness.types import RunRecord
 from tests.report.records import entry, record, two_worlds
 
@@ -31,7 +34,8 @@ Run `20260101T000000Z-demo-0001`, 4 entries, 3 tasks, 2026-01-01 00:01 UTC.
 | bm25  | 0.650 [0.640, 0.660] (2)      |
 
 - Brackets are 95 % intervals: wilson on intents; bootstrap(percentile, 1000) on passages.
-- In parentheses the rank: entries that cannot be told apart on the samples that all of them answered share it.
+- In parentheses the rank: 1 + the number of entries that are better beyond doubt, each pair compared on the samples \
+that both answered.
 - –: the entry does not take the task.
 - smollm2 [temperature=0] on intents: 2 of 120 samples missing; 0.503 if all of them were as bad as can be, 0.520 if as good.
 - smollm2 [temperature=0] on summaries: n/a, no sample could be scored: out of memory.
@@ -75,6 +79,31 @@ def test_an_entry_alone_on_a_task_has_no_rank() -> None:
     assert "| a     | 0.50 [0.40, 0.60] |" in leaderboard_markdown(alone)
     assert "t: m (n = 9)" in leaderboard_markdown(alone)
     assert footnotes(alone) == ["Brackets are 95 % intervals: bootstrap(percentile, 1000)."]
+
+
+def test_widened_intervals_are_told_with_their_task() -> None:
+    tasks = [{"task": name, "metric": "m", "entries": [entry("a", 1, 1.0, 0.9, 1.0, 30)]} for name in ("t1", "t2", "t3")]
+    methods = {"t1": "bootstrap(percentile, 1000), widened by wilson(0, 30)", "t2": "wilson",
+               "t3": "cluster bootstrap(percentile, 1000), widened by wilson(0, 2)"}  # fmt: skip
+    assert footnotes(record(tasks, {}, {"m": True}, methods=methods)) == [
+        "Brackets are 95 % intervals: bootstrap(percentile, 1000) on t1; wilson on t2; "
+        "cluster bootstrap(percentile, 1000) on t3; widened where resampling could not move the value: t1, t3."
+    ]
+    assert footnotes(record(tasks[:1], {}, {"m": True}, methods=methods)) == [
+        "Brackets are 95 % intervals: bootstrap(percentile, 1000); widened where resampling could not move the value: t1."
+    ]
+
+
+def test_the_method_that_estimates_name_is_the_one_that_is_told() -> None:
+    """The footnote reads the method's text: an estimate that was widened says so in the words that it looks for."""
+    right = np.ones((8, 1))
+    made = estimate(right, lambda stats, weights: weights @ stats[:, 0] / weights.sum(axis=1), bounds=(0.0, 1.0),
+                    rng=np.random.default_rng(0))  # fmt: skip
+    row = entry("a", 1, made.value, made.low, made.high, made.n)
+    (note,) = footnotes(record([{"task": "t", "metric": "m", "entries": [row]}], {}, {"m": True}, methods={"t": made.method}))
+    assert note == (
+        "Brackets are 95 % intervals: bootstrap(percentile, 1000); widened where resampling could not move the value: t."
+    )
 
 
 def test_a_remark_on_an_interval_is_told() -> None:
@@ -150,6 +179,15 @@ def test_a_very_narrow_terminal_has_several_tables() -> None:
     assert "mean rank" in first[2]
     assert "mean rank" not in second[2]
     assert all(len(line) <= 40 for line in first + second)
+
+
+def test_the_rank_is_explained_below_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    print_leaderboard(two_worlds())
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "In parentheses the rank: 1 + the number of entries that are better beyond doubt, each pair compared on the samples "
+        "that both answered."
+    ) in said
 
 
 def test_brackets_in_names_are_not_markup() -> None:
