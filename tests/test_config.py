@@ -378,16 +378,28 @@ def test_faults_of_the_matrix(project: Project, matrix: str, fault: str) -> None
     assert project.faults(RUN + f"\nmatrix: {matrix}\n") == [f"configs/run.yaml:{fault}"]
 
 
+def test_the_largest_integers_are_taken(project: Project) -> None:
+    run = project.run(RUN.replace(":Echo}", ":Echo, batch: -9223372036854775808}") + "seeds: [9223372036854775807]\n")
+    assert run.seeds == (2**63 - 1,)
+    assert run.cells[0].models["echo"].options["batch"] == -(2**63)
+
+
 # ── faults ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 TASK_FAULTS: Mapping[str, tuple[dict[str, str], str]] = {
     "misspelt key": ({"metrcs": "[bleu]"}, "7:1: unknown key 'metrcs'; did you mean 'metrics'?"),
     "key of no suite": ({"zzz": "1"}, "7:1: unknown key 'zzz'; known: choices, data, decoding, from, k, language, limit, "
-                        "metrics, models, mood, play, primary, …"),
+                        "metrics, models, mood, play, primary, prompt, sample, shots, strict, …"),
     "hidden field": ({"_hidden": "1"}, "7:1: unknown key '_hidden'; known: choices, data, decoding, from, k, language, limit, "
-                     "metrics, models, mood, play, primary, …"),
+                     "metrics, models, mood, play, primary, prompt, sample, shots, strict, …"),
     "nested misspelt key": ({"decoding": "{temprature: 0}"}, "7:12: unknown key 'temprature'; did you mean 'temperature'?"),
     "twice nested": ({"prompt": "{text: x, shots: {form: dev}}"}, "5:27: unknown key 'form'; did you mean 'from'?"),
+    "seed of shots": ({"shots": "[{n: 1, seed: -1}]"}, "7:22: expected an integer ≥ 0, got -1"),
+    "literal of another type": ({"mood": "[glad]"}, "7:7: expected one of 'glad', 'sad', got a list"),
+    "literal null": ({"mood": ""}, "7:6: expected one of 'glad', 'sad', got null"),
+    "union's literal": ({"weight": "automatic"}, "7:9: expected a number or 'auto', got 'automatic'"),
+    "choices twice": ({"suite": "classification", "choices": "[a, b, a]"}, "7:10: choices must be different from one another"),
+    "huge k": ({"k": "99999999999999999999999"}, "7:4: an integer beyond 64 bits"),
     "in a list": ({"shots": "[{n: 1}, {m: 1}]"}, "7:18: unknown key 'm'; known: from, n, seed"),
     "text for a count": ({"limit": "ten"}, "7:8: expected an integer ≥ 1, got 'ten'"),
     "zero": ({"limit": "0"}, "7:8: expected an integer ≥ 1, got 0"),
@@ -474,7 +486,16 @@ RUN_FAULTS: Mapping[str, tuple[str, str]] = {
     "negative seed": (RUN + "seeds: [0, -1]\n", "4:12: expected an integer ≥ 0, got -1"),
     "percent as level": (RUN + "level: 95\n", "4:8: expected a number > 0 and < 1, got 95"),
     "share": (RUN + "max_missing: 1.5\n", "4:14: expected a number from 0 to 1, got 1.5"),
-    "replicates": (RUN + "n_bootstrap: 1e3\n", "4:14: expected an integer ≥ 1, got 1000.0"),
+    "replicates": (RUN + "n_bootstrap: 1e3\n", "4:14: expected an integer from 1 to 1,000,000, got 1000.0"),
+    "too many replicates": (RUN + "n_bootstrap: 1000001\n",
+     "4:14: expected an integer from 1 to 1,000,000, got 1000001"),
+    "no replicates": (RUN + "n_bootstrap: 0\n", "4:14: expected an integer from 1 to 1,000,000, got 0"),
+    "key of no run": (RUN + "zzz: 1\n", "4:1: unknown key 'zzz'; known: cache, gate, include, level, limit, matrix, "
+                      "max_missing, models, n_bootstrap, name, roles, seeds, tasks"),
+    "nearly include": (RUN + "inclde: x.yaml\n", "4:1: unknown key 'inclde'; did you mean 'include'?"),
+    "huge limit": (RUN + "limit: 99999999999999999999999\n", "4:8: an integer beyond 64 bits"),
+    "huge seed": (RUN + "seeds: [0, 0x8000000000000000]\n", "4:12: an integer beyond 64 bits"),
+    "huge option": (RUN.replace(":Echo}", ":Echo, batch: -9223372036854775809}"), "2:50: an integer beyond 64 bits"),
     "cache": (RUN + "cache: {version: 3}\n", "4:18: expected a string, got 3"),
     "gate's key": (RUN + "gate: {ruels: [], rules: [{max_drop: 0}]}\n", "4:8: unknown key 'ruels'; did you mean 'rules'?"),
     "rule's key": (RUN + "gate: {rules: [{max_drop: 0, maxdrop: 1}]}\n",
@@ -549,7 +570,9 @@ def test_faults_of_a_run(project: Project, kind: str) -> None:
         ("models.eco.batch=5", "--set models.eco.batch: unknown model 'eco'; did you mean 'echo'?"),
         ("models.echo.bach=5", "--set models.echo.bach: unknown key 'bach'; did you mean 'batch'?"),
         ("models.echo.batch=x", "--set models.echo.batch: expected an integer, got 'x'"),
-        ("tasks.summary.limit=5", "--set tasks.summary.limit: unknown task 'summary.limit'; did you mean 'summaries'?"),
+        ("tasks.summary.limit=5", "--set tasks.summary.limit: unknown task 'summary'; did you mean 'summaries'?"),
+        ("tasks.zz.limit=1", "--set tasks.zz.limit: unknown task 'zz'; known: summaries"),
+        ("limit=9223372036854775808", "--set limit: an integer beyond 64 bits"),
         ("tasks.summaries=5", "--set tasks.summaries: expected tasks.NAME.KEY"),
         ("tasks.summaries.task.x=5",
          "--set tasks.summaries.task.x: 'task.x' cannot be set: what it leads through is not a mapping"),

@@ -160,7 +160,8 @@ def _tell(error: HarnessError) -> int:
             lines.append(f"{len(lines)} problems")
     else:
         lines = f"error: {error}".splitlines()
-    print("\n".join(lines), file=sys.stderr)
+    with contextlib.suppress(OSError):  # nobody reads stderr; the exit code still tells
+        print("\n".join(lines), file=sys.stderr, flush=True)
     return error.exit_code
 
 

@@ -33,13 +33,17 @@ def data_notes(task: TaskConfig, samples: Iterable[Sample], corpus: Corpus | Non
         return
     found = counts()
     if found.unjudged:
-        yield f"{task.name}: {found.unjudged:,} queries have no judgements in this split and are not asked"
+        yield f"{task.name}: not asked, without judgements in this split: {_count(found.unjudged, 'query', 'queries')}"
     if found.unknown:
-        yield f"{task.name}: judgements of {found.unknown:,} queries that are not there are ignored"
+        yield f"{task.name}: judgements ignored, of queries that are not there: {_count(found.unknown, 'query', 'queries')}"
     judged = {document for sample in samples for document in sample.qrels or ()}
     judged.difference_update(document.id for document in corpus)
     if judged:
-        yield f"{task.name}: {len(judged):,} judged documents are not in the corpus, so that no retriever can find them"
+        yield f"{task.name}: judged, but not in the corpus, so that no retriever can find it: {_count(len(judged), 'document')}"
+
+
+def _count(n: int, one: str, several: str | None = None) -> str:
+    return f"{n:,} {one if n == 1 else several or one + 's'}"
 
 
 def _strange_targets(task: TaskConfig, samples: Iterable[Sample]) -> list[str]:

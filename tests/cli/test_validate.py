@@ -40,7 +40,7 @@ def test_notes_on_the_data_are_told(
     assert "note: " not in harness("validate", "configs/retrieval.yaml").out
     with Path("tasks/data/retrieval.qrels.tsv").open("a") as qrels:
         qrels.write("1\tno such document\t1\n")
-    note = "manual: 1 judged documents are not in the corpus, so that no retriever can find them"
+    note = "manual: judged, but not in the corpus, so that no retriever can find it: 1 document"
     assert harness("validate", "configs/retrieval.yaml", "--json").json["notes"] == [note]
     assert harness("validate", "configs/retrieval.yaml").out.splitlines()[-3] == f"note: {note}"
 

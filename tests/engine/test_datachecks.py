@@ -50,9 +50,9 @@ def collection(tmp_path: Path) -> Path:
 def test_what_a_retrieval_task_leaves_out_is_counted(collection: Path) -> None:
     found = plan(collection, RETRIEVAL.replace("METRIC", "ndcg@3"), "{backend: bm25}")
     assert found.notes == (
-        "find: 1 queries have no judgements in this split and are not asked",
-        "find: judgements of 2 queries that are not there are ignored",
-        "find: 1 judged documents are not in the corpus, so that no retriever can find them",
+        "find: not asked, without judgements in this split: 1 query",
+        "find: judgements ignored, of queries that are not there: 2 queries",
+        "find: judged, but not in the corpus, so that no retriever can find it: 1 document",
     )
 
 

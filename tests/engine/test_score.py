@@ -295,7 +295,7 @@ def test_metrics_of_different_answers_do_not_go_together() -> None:
         ("{h}:2: not JSON", '{"id": 1, "text": "a"}\n{"id": \n', "a\nb\n", "bleu", Reading("jsonl")),
         ("{h}:1: text must be a string, got 3", '{"id": 1, "text": 3}\n', "a\n", "bleu", Reading()),
         ("{h}:2: bleu cannot take label answers", '{"text": "a"}\n{"label": "a"}\n', "a\nb\n", "bleu", Reading()),
-        ("{h}:1: no field 'txt'; did you mean 'text'?", '{"id": 1, "text": "a"}\n', "a\n", "bleu", Reading(field="txt")),
+        ("{h} has no field 'txt'; its fields: id, text; did you mean 'text'?", '{"id": 1, "text": "a"}\n', "a\n", "bleu", Reading(field="txt")),
         ("id 'x' is there twice", '{"id": "x", "text": "a"}\n{"id": "x", "text": "b"}\n', "a\nb\n", "bleu", Reading()),
         ("no id in common", '{"id": "x", "text": "a"}\n', '{"id": "y", "text": "a"}\n', "bleu", Reading()),
         ("which column is the predicted label?", "guess\na\n", "a\n", "accuracy", Reading("csv")),
@@ -326,12 +326,87 @@ def test_what_is_not_there(write: Write, tmp_path: Path) -> None:
     check(UsageError, "must be opened in binary mode", "bleu", io.StringIO("a"), hyp)
 
 
-@pytest.mark.parametrize("bad", [{"level": 95}, {"level": 0}, {"n_bootstrap": 0}, {"seed": -1}])
+@pytest.mark.parametrize("bad", [{"level": 95}, {"level": 0}, {"n_bootstrap": 0}, {"n_bootstrap": 1_000_001}, {"seed": -1}])
 def test_bad_settings(bad: dict[str, float]) -> None:
     with pytest.raises(UsageError, match=next(iter(bad))):
         score("bleu", ["a"], ["a"], **bad)  # type: ignore[arg-type]
 
 
-def test_an_unknown_form_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean 'jsonl'"):
-        Reading("json")
+def test_an_unknown_form_lists_the_forms_once() -> None:
+    forms = "text, jsonl, csv, tsv, trec"
+    for written, hint in {"json": "; did you mean 'jsonl'?", "foo": ""}.items():
+        with pytest.raises(UsageError) as refused:
+            Reading(written)
+        assert str(refused.value) == f"score: input format must be one of {forms}, got {written!r}{hint}"
+
+
+TABLE = "id,guess,prob,gold\n1,a,0.2,a\n2,b,0.9,b\n"
+OF_TABLE = "its columns: id, guess, prob, gold"
+OBJECTS = '{"id": 1, "text": "a", "references": ["a"], "more": {"x": "a"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("spec", "text", "reading", "says"),
+    [
+        ("accuracy", TABLE, Reading(label="nope", target="gold"), f"has no column 'nope'; {OF_TABLE}"),
+        ("accuracy", TABLE, Reading(label="guess", target="golds"), f"has no column 'golds'; {OF_TABLE}; did you mean 'gold'?"),
+        ("accuracy", TABLE, Reading(label="guess", target="gold", score="nope"), f"has no column 'nope'; {OF_TABLE}"),
+        ("roc_auc", TABLE, Reading(score="nope", target="gold"), f"has no column 'nope'; {OF_TABLE}"),
+        ("roc_auc", TABLE, Reading(score="prob", target="gold", label="nope"), f"has no column 'nope'; {OF_TABLE}"),
+        ("roc_auc", TABLE, Reading(score="prob", label="nope"), f"has no column 'nope'; {OF_TABLE}"),
+        ("bleu", TABLE, Reading(field="gess", target="gold"), f"has no column 'gess'; {OF_TABLE}; did you mean 'guess'?"),
+        ("bleu", OBJECTS, Reading(target="nope"), "has no field 'nope'; its fields: id, text, references, more"),
+        ("bleu", OBJECTS, Reading(field="more.y"),
+         "has no field 'more.y'; its fields: id, text, references, more; did you mean 'more'?"),
+    ],
+)
+def test_a_column_that_is_named_and_absent_is_refused(
+    tmp_path: Path, spec: str, text: str, reading: Reading, says: str
+) -> None:
+    path = tmp_path / "scores.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as refused:
+        score(spec, path, reading=reading)
+    assert str(refused.value) == f"{path} {says}"
+
+
+def test_an_absent_column_beside_references_is_refused(tmp_path: Path) -> None:
+    path, truth = tmp_path / "scores.csv", tmp_path / "gold.jsonl"
+    path.write_text(TABLE, encoding="utf-8")
+    truth.write_text('{"id": 1, "target": "a", "other": "b"}\n{"id": 2, "target": "b", "other": "a"}\n', encoding="utf-8")
+    assert only(score("roc_auc", path, truth, reading=Reading(score="prob", label="guess"))).value == 1.0
+    with pytest.raises(DataError, match=f"scores.csv has no column 'nope'; {OF_TABLE}$"):
+        score("roc_auc", path, truth, reading=Reading(score="prob", label="nope"))
+    with pytest.raises(DataError, match=r"gold.jsonl has no field 'nope'; its fields: id, target, other$"):
+        score("accuracy", path, truth, reading=Reading(label="guess", target="nope"))
+
+
+def test_a_target_that_no_metric_or_line_has_use_for_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "h.txt"
+    path.write_text("a\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="lines of plain text have no fields"):
+        score("bleu", path, path, reading=Reading("text", target="nope"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [("perplexity", "log-likelihoods (an answer of type likelihoods)"), ("latency_p95", "latency_s")],
+)
+def test_plain_text_for_what_needs_json_lines_says_so(tmp_path: Path, spec: str, fields: str) -> None:
+    path = tmp_path / "h.txt"
+    path.write_text("\na b\nc\n", encoding="utf-8")
+    with pytest.raises(DataError) as refused:
+        score(spec, path)
+    assert str(refused.value) == f"score: {spec} needs JSON lines with {fields}; {path} holds other text"
+
+
+def test_of_several_answers_in_a_row_the_metric_takes_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "h.jsonl"
+    path.write_text(
+        '{"id": 1, "text": "Rome", "label": "y", "ranking": [["d", 1]], "references": ["Rome"], "target": "y", "qrels": {"d": 1}}\n'
+        '{"id": 2, "text": "Oslo", "label": "n", "ranking": [["e", 1]], "references": ["Rome"], "target": "n", "qrels": {"d": 1}}\n',
+        encoding="utf-8",
+    )
+    assert only(score("exact_match", path)).value == 0.5
+    assert only(score("accuracy", path)).value == 1.0
+    assert only(score("ndcg@10", path, reading=Reading("jsonl"))).value == 0.5

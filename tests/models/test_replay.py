@@ -15,14 +15,20 @@ from harness.store import SampleWriter
 from harness.types import (
     REQUEST_TYPES,
     Answer,
+    Ask,
     Call,
     Generate,
     Key,
     Label,
     Likelihoods,
+    LogLikelihood,
     Number,
     Output,
+    Perplexity,
+    Rank,
     Ranking,
+    Request,
+    ScorePairs,
     Text,
     Timing,
     Usage,
@@ -62,7 +68,6 @@ def answer(tmp_path: Path, **row: Any) -> Answer | None:
         ({"text": "x", "contexts": ["c", "d"], "citations": [0, 1], "input": {"q": 1}}, Text("x", None, ("c", "d"), (0, 1))),
         ({"label": "b"}, Label("b")),
         ({"label": 3}, Label("3")),
-        ({"label": None, "text": "no idea"}, Label(None, text="no idea")),
         ({"label": "b", "probabilities": {"a": 0.7, "b": 0.3}}, Label("b", {"a": 0.7, "b": 0.3})),
         ({"probabilities": {"a": 0.3, "b": 0.35, "c": 0.35}}, Label("b", {"a": 0.3, "b": 0.35, "c": 0.35})),
         ({"value": 3}, Number(3.0)),
@@ -74,6 +79,40 @@ def answer(tmp_path: Path, **row: Any) -> Answer | None:
 )
 def test_forms_of_an_answer(tmp_path: Path, row: dict[str, Any], expected: Answer) -> None:
     assert answer(tmp_path, **row) == expected
+
+
+LIKELIHOODS = {"type": "likelihoods", "logprobs": [-3.5], "n_tokens": [2]}
+EVERYTHING = {"text": "I say b", "label": "b", "value": 2, "ranking": [["d", 1]], "answer": LIKELIHOODS}
+ASKED: Mapping[type, Request] = {
+    type(request): request
+    for request in (Generate(""), Ask({}), LogLikelihood("", ("a",)), Rank("q", 1, "c"), Perplexity("x"), ScorePairs(()))
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "row", "expected"),
+    [
+        (Generate, EVERYTHING, Text("I say b")),
+        (Ask, EVERYTHING, Label("b", text="I say b")),
+        (LogLikelihood, EVERYTHING, Label("b", text="I say b")),
+        (Rank, EVERYTHING, Ranking(("d",), (1.0,))),
+        (Perplexity, EVERYTHING, Likelihoods((-3.5,), (2,))),
+        (ScorePairs, EVERYTHING, Number(2.0)),
+        (Generate, {"label": None, "text": "no idea"}, Text("no idea")),
+        (Ask, {"label": None, "text": "no idea"}, Label(None, text="no idea")),
+        (Ask, {"probabilities": {"a": 1}, "text": "x"}, Label("a", {"a": 1.0}, text="x")),
+        (Ask, {"text": "x", "value": 3}, Number(3.0)),
+        (Generate, {"text": None, "value": 3}, Number(3.0)),
+        (Generate, {"label": "b", "value": 3}, Label("b")),
+        (LogLikelihood, {"text": "x", "answer": LIKELIHOODS}, Likelihoods((-3.5,), (2,))),
+        (Rank, {"text": "x", "answer": LIKELIHOODS}, Text("x")),
+        (Generate, {"label": "b", "probabilities": {"a": 7}, "text": "x"}, Text("x")),
+    ],
+)
+def test_of_several_answers_the_request_chooses(tmp_path: Path, kind: type, row: dict[str, Any], expected: Answer) -> None:
+    backend = opened(lines(tmp_path / "one.jsonl", {"id": "a", **row}))
+    [output] = backend.run([Call(Key("a"), ASKED[kind])])
+    assert output == Output(Key("a"), expected)
 
 
 def test_what_goes_with_an_answer(tmp_path: Path) -> None:
@@ -187,7 +226,8 @@ GOOD = {"id": "a", "text": "fine"}
         ({"id": "b", "lable": "x"},
          "needs one of text, label, probabilities, value, ranking, answer or error; the row has id, lable"),
         ({"id": "b", "text": None}, "text must be a string, got null"),
-        ({"id": "b", "text": "x", "value": 1}, "one answer a row: text and value do not go together"),
+        ({"id": "b", "text": "x", "value": "1"}, "value must be a number, got '1'"),
+        ({"id": "b", "label": "x", "answer": {"type": "poem"}}, "answer of unknown type 'poem'"),
         ({"id": "b", "value": "3"}, "value must be a number, got '3'"),
         ({"id": "b", "value": True}, "value must be a number, got True"),
         ({"id": "b", "label": ["x"]}, "label must be a string, an integer or null, got ['x']"),
@@ -233,10 +273,20 @@ def test_damaged_gzip(tmp_path: Path) -> None:
 def test_paths_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"absent\.jsonl does not exist"):
         opened(tmp_path / "absent.jsonl")
+    backend = Replay(tmp_path / "later")
+    (tmp_path / "later").mkdir()
     with pytest.raises(BackendError, match=r"not the folder of a finished run: it has no samples\.parquet"):
-        opened(tmp_path)
+        backend.open(Resources(Path("unused")))
     with pytest.raises(ConfigError, match="got an empty mapping"):
         Replay({})
+
+
+def test_a_folder_without_a_finished_run_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    says = f"replay: path {str(tmp_path)!r} is not the folder of a finished run: it has no samples.parquet"
+    for path in (tmp_path, {"qa": tmp_path / "absent.jsonl", "other": tmp_path}):
+        with pytest.raises(ConfigError) as refused:
+            Replay(path)
+        assert str(refused.value) == says
 
 
 # ── an earlier run ──────────────────────────────────────────────────────────────────────────────────────────────────

