@@ -199,7 +199,7 @@ def test_put_makes_mappings_on_the_way_and_goes_through_nothing_else() -> None:
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn", "Zl", "Zp"], exclude_characters="\ufeff"))
-_NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+_NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 _LEAVES = st.none() | st.booleans() | _NUMBERS | _TEXT
 _TREES = st.recursive(_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(_TEXT, inner), max_leaves=20)
 
@@ -207,3 +207,10 @@ _TREES = st.recursive(_LEAVES, lambda inner: st.lists(inner) | st.dictionaries(_
 @given(_TREES)
 def test_json_is_read_as_what_it_is(value: Any) -> None:
     assert plain(parse(json.dumps({"value": value}, ensure_ascii=False))) == {"value": value}
+
+
+@pytest.mark.parametrize("written", ["9223372036854775808", "-9223372036854775809", "0xffffffffffffffff", "9" * 300])
+def test_integers_beyond_64_bits_are_refused_at_their_place(written: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(f"a:\n  - 9223372036854775807\n  - {written}\n")
+    assert refused.value.problems == ("a.yaml:3:5: an integer beyond 64 bits",)

@@ -24,8 +24,8 @@ _OPTIONS: Mapping[str, tuple[Family, ...]] = {
     "field": ("text",), "target": ("text", "label"), "label": ("label",), "score": ("label",), "positive": ("label",),
 }  # fmt: skip
 _FIELDS: Mapping[str, str] = {
-    "likelihoods": "log-likelihoods (an answer of type likelihoods)", "number": "value", "timing": "latency_s", "usage": "usage",
-    "vectors": "an answer of type vectors",
+    "likelihoods": "log-likelihoods (an answer of type likelihoods)", "number": "value", "timing": "latency_s",
+    "usage": "usage", "vectors": "an answer of type vectors",
 }  # fmt: skip
 """What a row calls the things that stand in JSON lines alone."""
 

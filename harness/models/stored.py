@@ -59,8 +59,8 @@ def row_output(row: Mapping[str, Any], key: Key, wanted: Sequence[type] = ()) ->
     of the most probable ones), ``text`` (with ``contexts`` and ``citations``), ``value``, ``ranking`` (pairs of document
     and score, put in order by score as trec_eval does, ties by document id, both descending), or ``answer`` (any type,
     tagged as in ``samples.parquet``). Of several, it is the first type of ``wanted`` that is there, else the first in the
-    order above; the others are not looked at. ``usage``, ``latency_s``, ``finish_reason`` and ``truncated`` go with it; ``error``
-    that is not null makes it a failed output. Other keys are not looked at.
+    order above; the others are not looked at. ``usage``, ``latency_s``, ``finish_reason`` and ``truncated`` go with it;
+    ``error`` that is not null makes it a failed output. Other keys are not looked at.
 
     Probabilities outside [0, 1], or whose sum is not 1 ± 0.001, make the output an error: a number can be wrong where the
     file is sound. Raises DataError where the row does not have this form.

@@ -240,7 +240,7 @@ def test_a_config_that_is_not_there(harness: Harness, command: str) -> None:
     ("limit", "--set: expected KEY=VALUE, got 'limit'"),
     ("limt=5", "--set limt: unknown key 'limt'; did you mean 'limit'?"),
     ("models.nobdy.text=x", "--set models.nobdy.text: unknown model 'nobdy'; did you mean 'nobody'?"),
-    ("tasks.citys.limit=5", "--set tasks.citys.limit: unknown task 'citys.limit'; did you mean 'cities'?"),
+    ("tasks.citys.limit=5", "--set tasks.citys.limit: unknown task 'citys'; did you mean 'cities'?"),
 ])  # fmt: skip
 def test_faults_of_an_override(harness: Harness, override: str, fault: str) -> None:
     check_faults(harness, ("run", CONFIG, "--set", override), [fault])

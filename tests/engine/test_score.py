@@ -295,7 +295,8 @@ def test_metrics_of_different_answers_do_not_go_together() -> None:
         ("{h}:2: not JSON", '{"id": 1, "text": "a"}\n{"id": \n', "a\nb\n", "bleu", Reading("jsonl")),
         ("{h}:1: text must be a string, got 3", '{"id": 1, "text": 3}\n', "a\n", "bleu", Reading()),
         ("{h}:2: bleu cannot take label answers", '{"text": "a"}\n{"label": "a"}\n', "a\nb\n", "bleu", Reading()),
-        ("{h} has no field 'txt'; its fields: id, text; did you mean 'text'?", '{"id": 1, "text": "a"}\n', "a\n", "bleu", Reading(field="txt")),
+        ("{h} has no field 'txt'; its fields: id, text; did you mean 'text'?",
+         '{"id": 1, "text": "a"}\n', "a\n", "bleu", Reading(field="txt")),
         ("id 'x' is there twice", '{"id": "x", "text": "a"}\n{"id": "x", "text": "b"}\n', "a\nb\n", "bleu", Reading()),
         ("no id in common", '{"id": "x", "text": "a"}\n', '{"id": "y", "text": "a"}\n', "bleu", Reading()),
         ("which column is the predicted label?", "guess\na\n", "a\n", "accuracy", Reading("csv")),
@@ -402,11 +403,12 @@ def test_plain_text_for_what_needs_json_lines_says_so(tmp_path: Path, spec: str,
 
 def test_of_several_answers_in_a_row_the_metric_takes_its_own(tmp_path: Path) -> None:
     path = tmp_path / "h.jsonl"
-    path.write_text(
-        '{"id": 1, "text": "Rome", "label": "y", "ranking": [["d", 1]], "references": ["Rome"], "target": "y", "qrels": {"d": 1}}\n'
-        '{"id": 2, "text": "Oslo", "label": "n", "ranking": [["e", 1]], "references": ["Rome"], "target": "n", "qrels": {"d": 1}}\n',
-        encoding="utf-8",
-    )
+    rows: list[dict[str, object]] = [
+        {"id": 1, "text": "Rome", "label": "y", "ranking": [["d", 1]], "target": "y"},
+        {"id": 2, "text": "Oslo", "label": "n", "ranking": [["e", 1]], "target": "n"},
+    ]
+    shared = {"references": ["Rome"], "qrels": {"d": 1}}
+    path.write_text("".join(json.dumps({**row, **shared}) + "\n" for row in rows), encoding="utf-8")
     assert only(score("exact_match", path)).value == 0.5
     assert only(score("accuracy", path)).value == 1.0
     assert only(score("ndcg@10", path, reading=Reading("jsonl"))).value == 0.5
