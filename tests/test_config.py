@@ -431,7 +431,7 @@ TASK_FAULTS: Mapping[str, tuple[dict[str, str], str]] = {
     "unknown suite": ({"suite": "generaton"}, "2:8: unknown suite 'generaton'; did you mean 'generation'?"),
     "suite's module": ({"suite": "no.such:Suite"},
      "2:8: suite 'no.such:Suite' cannot be imported: ModuleNotFoundError: No module named 'no'"),
-    "suite no dataclass": ({"suite": "pathlib:Path"}, "2:8: pathlib:Path is not a dataclass"),
+    "suite no dataclass": ({"suite": "fractions:Fraction"}, "2:8: fractions:Fraction is not a dataclass"),
     "suite refuses": ({"k": "0"}, "7:4: k must be a positive integer, got 0"),
     "nested refuses": ({"prompt": "{text: x, user: y}"},
      "5:16: prompt: give exactly one of text, user, messages; got text and user"),
