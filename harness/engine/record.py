@@ -127,7 +127,9 @@ def collect(
         stats, samples = scorer.statistics(primary)
         metric = scorer.metrics[primary]
         contenders.append(
-            Contender(unit.entry, unit.task, primary, metric, stats, samples, scorer.groups(), values[primary])
+            Contender(
+                unit.entry, unit.task, primary, metric, stats, samples, scorer.groups(), values[primary], scorer.failed_share
+            )
         )
     return estimates, tables, contenders
 

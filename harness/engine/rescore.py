@@ -181,7 +181,8 @@ def _primary(unit: _Stored, parent: RunRecord, names: Sequence[str]) -> str:
 
 def _record(parent: RunRecord, target: Path, scored: Sequence[Scored], times: Mapping[str, Any]) -> RunRecord:
     config = parent.config
-    settings = make_settings(parent.seeds[0], config.get("level", 0.95), config.get("n_bootstrap", 1000))
+    level, n_bootstrap = config.get("level", 0.95), config.get("n_bootstrap", 1000)
+    settings = make_settings(parent.seeds[0], level, n_bootstrap, config.get("max_missing", 0.01))
     estimates, tables, contenders = collect(scored, settings)
     return dataclasses.replace(
         parent,

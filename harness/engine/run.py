@@ -83,7 +83,8 @@ class _Run:
 
     def __init__(self, plan: Plan, options: RunOptions, opened: OpenRun, stop: StopSignal, say: Callable[[str], None]) -> None:
         self.plan, self.config, self.options, self.opened, self.stop, self.say = plan, plan.config, options, opened, stop, say
-        self.settings = make_settings(self.config.seeds[0], self.config.level, self.config.n_bootstrap)
+        config = self.config
+        self.settings = make_settings(config.seeds[0], config.level, config.n_bootstrap, config.max_missing)
         self.roles: dict[str, Backend] = {}
 
     def execute(self, notes: Sequence[str]) -> RunRecord:

@@ -26,17 +26,18 @@ class Settings:
 
     level: float = 0.95
     n_bootstrap: int = 1000
+    max_missing: float = 0.01
     generator: Generator = lambda purpose: np.random.default_rng(0)
 
 
-def make_settings(seed: int, level: float, n_bootstrap: int) -> Settings:
+def make_settings(seed: int, level: float, n_bootstrap: int, max_missing: float = 0.01) -> Settings:
     """Settings of a run: one SeedSequence, its generators spawned by name."""
 
     def generator(purpose: str) -> np.random.Generator:
         words = digest(purpose.encode(), size=8)
         return np.random.default_rng(np.random.SeedSequence([seed, int(words[:8], 16), int(words[8:], 16)]))
 
-    return Settings(level, n_bootstrap, generator)
+    return Settings(level, n_bootstrap, max_missing, generator)
 
 
 @dataclass(slots=True)
@@ -62,15 +63,22 @@ class Scorer:
         self._unit_of: dict[str, int] = {}
         self._groups: list[str] = []
         self._slices: dict[str, list[str | None]] = {}
+        self.n_failed = 0
         self._held: tuple[list[Sample], list[Output]] = ([], [])
 
     @property
     def n_rows(self) -> int:
         return len(self._units)
 
+    @property
+    def failed_share(self) -> float:
+        """The share of rows whose output is an error."""
+        return self.n_failed / self.n_rows if self.n_rows else 0.0
+
     def add(self, samples: Sequence[Sample], outputs: Sequence[Output]) -> dict[str, MetricColumn]:
         """Score a block of rows (a sample stands once for every repeat); what ``samples.parquet`` keeps of each metric."""
         self._note_rows(samples)
+        self.n_failed += sum(output.error is not None for output in outputs)
         columns = {}
         for name, metric in self.metrics.items():
             if metric.scope == "corpus":

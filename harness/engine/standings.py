@@ -31,6 +31,7 @@ class Contender:
     samples: Sequence[str]
     groups: Sequence[str] | None
     estimate: Estimate
+    failed_share: float = 0.0
 
 
 def standings(contenders: Sequence[Contender], settings: Settings) -> dict[str, Any]:
@@ -40,8 +41,9 @@ def standings(contenders: Sequence[Contender], settings: Settings) -> dict[str, 
     samples that both answered, so that an entry with many gaps makes doubtful only its own comparisons. Where both values are
     means of hits and misses of independent samples, the test is McNemar's; else the samples (repeats averaged inside each,
     whole groups where groups are declared) are resampled together, and both must differ on enough of them to be told apart
-    (:mod:`harness.stats.ranks`). A value that is undefined has the rank None; so have an entry that is alone, and all where
-    neither direction is better. Listed by rank, those that share one by value, best first.
+    (:mod:`harness.stats.ranks`). The rank is None where the value is undefined, where more than ``max_missing`` of an entry's
+    outputs failed, of an entry that is alone, and of all where neither direction is better. Listed by rank, those that share
+    one by value, best first.
     """
     tasks = list(dict.fromkeys(contender.task for contender in contenders))
     entries = list(dict.fromkeys(contender.entry for contender in contenders))
@@ -78,7 +80,10 @@ def _order(metric: Metric) -> Any:
 
 def _ranks(group: Sequence[Contender], settings: Settings) -> list[int | None]:
     metric = group[0].metric
-    defined = [i for i, contender in enumerate(group) if contender.estimate.value is not None]
+    defined = [
+        i for i, contender in enumerate(group)
+        if contender.estimate.value is not None and contender.failed_share <= settings.max_missing
+    ]  # fmt: skip
     if len(defined) < 2 or metric.higher_is_better is None:
         return [None] * len(group)
     sign = 1 if metric.higher_is_better else -1

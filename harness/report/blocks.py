@@ -173,7 +173,8 @@ def _missing(record: RunRecord) -> Iterator[str]:
             if row["value"] is None:
                 yield f"{where}: {UNDEFINED}, {row['reason'] or 'undefined'}."
             elif row["n_missing"]:
-                yield f"{where}: {row['n_missing']} of {row['n'] + row['n_missing']} samples missing{_range(row)}."
+                unranked = "; not ranked" if row["rank"] is None and len(task["entries"]) > 1 else ""
+                yield f"{where}: {row['n_missing']} of {row['n'] + row['n_missing']} samples missing{_range(row)}{unranked}."
             elif reasons.get((row["entry"], task["task"])):
                 yield f"{where}: {reasons[row['entry'], task['task']]}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -388,3 +389,11 @@ def test_a_run_of_the_same_seed_ranks_alike(seed: int) -> None:
     found = ranks(*given)
     assert found == ranks(*again)
     assert min(rank for rank in found.values() if rank is not None) == 1
+
+
+def test_an_entry_whose_outputs_failed_too_often_is_not_ranked_and_disturbs_nobody() -> None:
+    good, bad = (contender("good", [1.0] * 40), contender("bad", [0.0] * 40))
+    dead = dataclasses.replace(contender("dead", [1.0] + [np.nan] * 39), failed_share=39 / 40)
+    assert ranks(good, bad, dead) == {"good": 1, "bad": 2, "dead": None}
+    assert ranks(good, bad, dataclasses.replace(dead, failed_share=0.01))["dead"] == 1
+    assert standings([good, bad, dead], SETTINGS)["tasks"][0]["entries"][-1]["entry"] == "dead"

@@ -193,3 +193,13 @@ def test_the_rank_is_explained_below_the_tables(capsys: pytest.CaptureFixture[st
 def test_brackets_in_names_are_not_markup() -> None:
     lines = [line for table in rendered(two_worlds(), None) for line in table]
     assert any(line.startswith("smollm2 [temperature=0.7]  0.496 [0.450, 0.540] (1)") for line in lines)
+
+
+def test_an_entry_that_is_not_ranked_for_its_gaps_says_so() -> None:
+    gaps = {"n_missing": 39, "worst_case": 0.025, "best_case": 1.0}
+    alive = [entry("good", 1, 0.9, 0.8, 0.95, 40), entry("bad", 2, 0.2, 0.1, 0.3, 40)]
+    entries = [*alive, entry("dead", None, 1.0, 0.2, 1.0, 1, **gaps)]
+    shown = record([{"task": "t", "metric": "accuracy", "entries": entries}], {}, {"accuracy": True})
+    assert footnotes(shown)[-1] == (
+        "dead on t: 39 of 40 samples missing; 0.03 if all of them were as bad as can be, 1.00 if as good; not ranked."
+    )
