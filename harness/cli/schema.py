@@ -19,7 +19,10 @@ class Kind(StrEnum):
     run = "run"
 
 
-def command(kind: Annotated[Kind, typer.Argument(help="The kind of file.")]) -> int:
+def command(
+    kind: Annotated[Kind, typer.Argument(help="The kind of file.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, which it always does.")] = False,
+) -> int:
     """Print the JSON Schema of task or run files; editors check and complete YAML with it."""
     sys.stdout.write(pretty(json_schema(kind.value)).decode())
     return 0
