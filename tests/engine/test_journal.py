@@ -98,3 +98,19 @@ def test_what_write_returned_for_survives_kill_9(tmp_path: Path) -> None:
     kept = {int(name) for name in found(Journal(path), 0, 0)}
     assert set(said) <= kept
     assert len(kept) > 10
+
+
+def test_what_is_written_after_a_torn_line_is_whole(tmp_path: Path) -> None:
+    """Killed in the middle of a line, gone on with, and killed again: the second process's chunk begins with a line of its own."""
+    path = tmp_path / "j"
+    journal = Journal(path, {})
+    journal.write(0, 0, [output("a", "1"), output("b", "2")])
+    journal.close()
+    path.write_bytes(path.read_bytes()[:-9])
+    journal = Journal(path)
+    journal.write(0, 1, [output("c", "3")])
+    journal.close()
+    journal = Journal(path)
+    assert found(journal, 0, 0) == {"a": ("1", False)}
+    assert found(journal, 0, 1) == {"c": ("3", False)}
+    journal.close()
