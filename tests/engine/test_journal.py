@@ -101,7 +101,7 @@ def test_what_write_returned_for_survives_kill_9(tmp_path: Path) -> None:
 
 
 def test_what_is_written_after_a_torn_line_is_whole(tmp_path: Path) -> None:
-    """Killed in the middle of a line, gone on with, and killed again: the second process's chunk begins with a line of its own."""
+    """Killed in the middle of a line, gone on with, killed again: the second process begins with a line of its own."""
     path = tmp_path / "j"
     journal = Journal(path, {})
     journal.write(0, 0, [output("a", "1"), output("b", "2")])
