@@ -53,6 +53,9 @@ class Metric:
     columns : names of the columns of ``Scores.stats``.
     aliases : other names, with the parameters that they stand for.
     scope : ``sample`` if chunks of samples can be scored one by one, ``corpus`` if all are needed at once.
+    formula : the value in one line, as one would write it on a board.
+    reference : the implementation that it equals, with the function's name, or ``hand-worked``.
+    paper : authors, year and title (or where it was published).
     """
 
     name: ClassVar[str]
@@ -68,6 +71,9 @@ class Metric:
     columns: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     scope: ClassVar[Scope] = "sample"
+    formula: ClassVar[str] = ""
+    reference: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
 
     def for_language(self: M, language: str) -> M:
         """The metric as a task in this language means it (``en``, ``de``, ``zh-Hant``); parameters that were given stay."""
