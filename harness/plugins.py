@@ -9,13 +9,14 @@ import pkgutil
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from harness.errors import MetricError, UnknownName, UsageError, did_you_mean
-from harness.protocols import Metric, literal
+from harness.protocols import Metric, literal, parameters
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "metric": ("harness.metrics",),
@@ -102,6 +103,17 @@ def metric(text: str) -> Metric:
     return _build_metric(parse_spec(text), text)
 
 
+def located(metric: Metric, find: Callable[[Path], Path]) -> Metric:
+    """The metric with every file among its parameters, those of metrics inside it too, where ``find`` says it is."""
+    changed: dict[str, Any] = {}
+    for key, value in parameters(metric).items():
+        if isinstance(value, Path):
+            changed[key] = find(value)
+        elif isinstance(value, Metric):
+            changed[key] = located(value, find)
+    return dataclasses.replace(metric, **changed) if changed else metric
+
+
 @cache
 def metric_names() -> Mapping[str, tuple[type, Mapping[str, Any]]]:
     """Every name that a spec may start with -> its class and the parameters that the name stands for."""
@@ -124,8 +136,11 @@ def _build_metric(spec: Spec, text: str) -> Metric:
             raise _unknown_metric(spec, known)
         cls, preset = known[name]
         values = dict(preset)
-    fields = {f.name: f for f in dataclasses.fields(cls) if f.init and f.repr}
     hints = _type_hints(cls)
+    if not issubclass(cls, Metric):
+        why = "is fitted, not scored: it is a calibrator" if hasattr(cls, "fit") else "is not a Metric"
+        raise MetricError(f"{text}: {name} {why}")
+    fields = {f.name: f for f in dataclasses.fields(cls) if f.init and f.repr}
     given = list(spec.named)
     if spec.k is not None:
         given.append(("k", spec.k))
@@ -141,10 +156,7 @@ def _build_metric(spec: Spec, text: str) -> Metric:
                if f.name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
     if missing:
         raise MetricError(f"{text}: {name} needs {', '.join(missing)}")
-    built = cls(**values)
-    if not isinstance(built, Metric):
-        raise MetricError(f"{text}: {name} is not a Metric")
-    return built
+    return cls(**values)
 
 
 @cache
@@ -199,6 +211,8 @@ def _coerce_scalar(raw: Any, hint: Any, what: str) -> Any:
     text = str(raw)
     if hint is str:
         return text
+    if hint is Path:
+        return Path(text)
     if hint is bool and text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:

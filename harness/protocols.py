@@ -1,8 +1,9 @@
-"""What a plug-in promises: Metric, Suite, Backend, Retriever, Encoder."""
+"""What a plug-in promises: Metric, PairMetric, Calibrator, Suite, Backend, Retriever, Encoder."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ class Metric:
     family : the section of the catalogue.
     summary : one line for ``harness list metrics``.
     needs : what samples and answers must have, out of ``text references target choices label probabilities logprobs
-        likelihoods ranking qrels number contexts timing usage``.
+        likelihoods ranking qrels number vectors tags ratings contexts slices timing usage``; ``a|b``: one of the two.
     higher_is_better, bounds, unit : direction, closed range (None = unbounded on that side), unit of the value.
     interval : how the interval is made. ``wilson`` only where every row is a hit or a miss.
     columns : names of the columns of ``Scores.stats``.
@@ -66,7 +67,6 @@ class Metric:
     higher_is_better: ClassVar[bool | None] = True
     bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
     unit: ClassVar[str] = ""
-    roles: ClassVar[tuple[str, ...]] = ()
     interval: ClassVar[Interval] = "bootstrap"
     columns: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -82,6 +82,15 @@ class Metric:
     def warnings(self) -> tuple[str, ...]:
         """After :meth:`prepare`: what the user should know of this metric on these samples."""
         return ()
+
+    def needs_roles(self) -> Mapping[str, type]:
+        """Models that must be opened before it: role → the request type that it must give. A role with a colon in its name is
+        the source of a sentence encoder (``path:…``, ``hub:…``, ``pypi:…``)."""
+        return {}
+
+    def open(self: M, roles: Mapping[str, Backend]) -> M:
+        """Once per task, before :meth:`prepare`: a copy that holds the models it asked for; the caller closes them."""
+        return self
 
     def prepare(self: M, samples: Iterable[Sample]) -> M:
         """Once per task, before scoring: return a copy that knows the label set, the vocabulary, …"""
@@ -124,8 +133,12 @@ class Metric:
         return _spec(self, _changed_parameters(self))
 
     def signature(self) -> str:
-        """The recipe: name, ALL parameters, version, e.g. ``rouge(measure=f,stemmer=false,type=L)#v1``."""
-        return f"{_spec(self, parameters(self))}#v{self.version}"
+        """The recipe: name, ALL parameters, version, e.g. ``rouge(measure=f,stemmer=false,type=L)#v1``.
+
+        A file among the parameters is named by its content: ``real.npy#sha256:…``.
+        """
+        values = {key: content_name(value) if isinstance(value, Path) else value for key, value in parameters(self).items()}
+        return f"{_spec(self, values)}#v{self.version}"
 
     def __repr__(self) -> str:
         return self.spec
@@ -138,6 +151,51 @@ class Metric:
         if not ok:
             value = getattr(self, parameter)
             raise MetricError(f"{self.name}: {parameter} must be {constraint}, got {value!r}")
+
+
+@dataclass(frozen=True, repr=False)
+class PairMetric(Metric):
+    """A metric of how two systems' outputs on the same samples differ or agree. It is given both, never one alone."""
+
+    def score_pair(self, samples: Sequence[Sample], outputs: Sequence[Output], others: Sequence[Output]) -> Scores:
+        """Statistics of these rows: ``outputs[i]`` and ``others[i]`` belong to ``samples[i]``, and neither has an error."""
+        raise NotImplementedError(f"{type(self).__name__}.score_pair")
+
+
+@runtime_checkable
+class Calibrator(Protocol):
+    """What is fitted on scores and targets and then turns scores into probabilities. A frozen dataclass; its fields without
+    a leading underscore are its parameters."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+
+    def fit(self, scores: FloatArray, targets: Sequence[Any]) -> Calibrator:
+        """A fitted copy: ``float64[n]`` scores of the positive class and targets 0/1, or ``float64[n, K]`` and codes 0..K-1."""
+        ...
+
+    def apply(self, scores: FloatArray) -> FloatArray:
+        """Probabilities in the shape of ``scores``. Raises MetricError before :meth:`fit`."""
+        ...
+
+
+def lacking(needs: Iterable[str], given: Iterable[str]) -> list[str]:
+    """Those words of ``needs`` that nothing in ``given`` satisfies, sorted; ``a|b`` is satisfied by either.
+
+    >>> lacking({"target", "label|vectors"}, {"vectors"})
+    ['target']
+    """
+    there = set(given)
+    return sorted(word for word in needs if not there & set(word.split("|")))
+
+
+def content_name(path: Path) -> str:
+    """``real.npy#sha256:0123456789ab``; the bare name of a file that cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return f"{path.name}#sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()[:12]}"
+    except OSError:
+        return path.name
 
 
 def parameters(metric: Metric) -> dict[str, Any]:

@@ -186,23 +186,30 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Generated text. ``token_logprobs`` are natural logarithms, where the backend gives them."""
+    """Generated text. ``token_logprobs`` are natural logarithms and ``token_entropies`` the entropies in nats of the
+    distributions that the tokens were drawn from, where the backend gives them."""
 
     text: str
     token_logprobs: tuple[float, ...] | None = None
+    token_entropies: tuple[float, ...] | None = None
     contexts: tuple[str, ...] = ()
     citations: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Likelihoods:
-    """One entry a continuation (or one for a whole text): summed natural log-probability, tokens, greedy or not."""
+    """One entry a continuation (or one for a whole text): summed natural log-probability, tokens, greedy or not.
+
+    ``token_logprobs`` (and ``token_entropies``, in nats) are of the tokens that were scored, of a whole text only.
+    """
 
     logprobs: tuple[float, ...]
     n_tokens: tuple[int, ...]
     is_greedy: tuple[bool, ...] = ()
     n_words: int | None = None
     n_bytes: int | None = None
+    token_logprobs: tuple[float, ...] | None = None
+    token_entropies: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,14 +242,38 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """Any number of classes at once (multi-label). ``probabilities`` are one a label, each by itself in [0, 1]."""
+
+    labels: tuple[str, ...]
+    probabilities: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Number:
-    """A number."""
+    """A number, and the ends of a prediction interval where the model gives one."""
 
     value: float
+    low: float | None = None
+    high: float | None = None
 
 
-Answer: TypeAlias = Text | Likelihoods | Ranking | Vectors | Label | Number
-ANSWER_TYPES: tuple[type, ...] = (Text, Likelihoods, Ranking, Vectors, Label, Number)
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """One tag a token: ``("O", "B-person", "I-person")``."""
+
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratings:
+    """What several raters say of one item, always in the same order; None where a rater does not."""
+
+    ratings: tuple[float | str | None, ...]
+
+
+Answer: TypeAlias = Text | Likelihoods | Ranking | Vectors | Label | Labels | Number | Tags | Ratings
+ANSWER_TYPES: tuple[type, ...] = (Text, Likelihoods, Ranking, Vectors, Label, Labels, Number, Tags, Ratings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,12 +312,15 @@ class Output:
 class Scores:
     """Sufficient statistics, a row a sample × repeat. Rows in ``missing`` hold NaN and are left out, with the reason.
 
-    ``detail`` holds what is shown beside a sample and not aggregated (a list with one entry a row).
+    ``detail`` holds what is shown beside a sample and not aggregated (a list with one entry a row). ``bound`` is the metric
+    that these statistics are for, where it had to take the outputs themselves with it (their rows then number what it holds);
+    None: the metric that made them.
     """
 
     stats: FloatArray
     missing: Mapping[int, str] = field(default_factory=dict)
     detail: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    bound: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.stats.ndim != 2:

@@ -135,8 +135,12 @@ class Builder:
         return metrics
 
     def _metric(self, text: str, place: Place, language: str) -> Metric | None:
+        def find(path: Path) -> Path:
+            found = self.files.locate(str(path), place, "metrics")
+            return path if found is None else found
+
         try:
-            return plugins.metric(text).for_language(language)
+            return plugins.located(plugins.metric(text), find).for_language(language)
         except HarnessError as error:
             self.problems.add(place, str(error))
             return None

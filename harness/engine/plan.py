@@ -15,13 +15,22 @@ from harness.data.dataset import DataFacts, Dataset, SampleMapping
 from harness.engine.datachecks import data_notes, data_problems
 from harness.errors import ConfigError, HarnessError
 from harness.plugins import catalogue
+from harness.protocols import Metric, lacking
 from harness.types import Ask, Corpus, Request, Sample
 
 PLAN_SCHEMA = 1
 ANSWER_NEEDS = frozenset(
-    {"text", "label", "probabilities", "logprobs", "likelihoods", "ranking", "number", "vectors", "timing", "usage"}
+    {"text", "label", "probabilities", "logprobs", "likelihoods", "ranking", "number", "vectors", "tags", "ratings", "timing",
+     "usage"}
 )
 """Those words of ``Metric.needs`` that an answer, not a sample, has to satisfy."""
+
+
+def answer_needs(metric: Metric) -> frozenset[str]:
+    """Those of its needs that an answer has to satisfy; ``a|b`` may be satisfied by either."""
+    return frozenset(need for need in metric.needs if ANSWER_NEEDS & set(need.split("|")))
+
+
 _SAMPLE_NEEDS = ("references", "target", "choices")
 """Those that a sample has only where its task says so."""
 
@@ -279,9 +288,9 @@ def _metric_problems(task: TaskConfig) -> list[str]:
     has = {key for key in _SAMPLE_NEEDS if task.sample.get(key) is not None} | ({"choices"} if _choices(task) else set())
     for spec, metric in zip(task.metric_specs, task.metrics):
         where = task.where(f"metrics.{spec}")
-        lacking_kinds = sorted((metric.needs & ANSWER_NEEDS) - gives)
+        lacking_kinds = lacking(answer_needs(metric), gives)
         if lacking_kinds:
-            needs = f"metric {spec} needs {' and '.join(lacking_kinds)}"
+            needs = f"metric {spec} needs {' and '.join(lacking_kinds).replace('|', ' or ')}"
             problems.append(f"{where}: {needs}; suite {task.suite_name} gives {', '.join(sorted(gives))}")
         for need in _SAMPLE_NEEDS:
             if need in metric.needs and need not in has:

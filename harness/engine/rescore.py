@@ -12,24 +12,27 @@ from typing import Any
 
 from harness.codec import decode_answer, decode_sample, loads
 from harness.engine.environment import environment
-from harness.engine.plan import ANSWER_NEEDS
+from harness.engine.plan import ANSWER_NEEDS, answer_needs
 from harness.engine.record import Scored, collect, signatures
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.standings import standings
 from harness.errors import UsageError
 from harness.plugins import metric as metric_of
-from harness.protocols import Metric
+from harness.protocols import Metric, lacking
 from harness.store import PLAIN_COLUMNS, SCHEMA, SampleWriter, create_run, read_record, read_samples, write_record
 from harness.types import (
     Answer,
     Key,
     Label,
+    Labels,
     Likelihoods,
     Number,
     Output,
     Ranking,
+    Ratings,
     RunRecord,
     Sample,
+    Tags,
     Text,
     Timing,
     Usage,
@@ -104,16 +107,17 @@ def _units(folder: Path) -> list[tuple[str, str, str]]:
 
 def _gives(answer: Answer) -> frozenset[str]:
     kinds = {"timing", "usage"}
-    if isinstance(answer, Label):
+    if isinstance(answer, Label | Labels):
         kinds.add("label")
-        kinds |= {name for name in ("probabilities", "logprobs", "text") if getattr(answer, name)}
+        kinds |= {name for name in ("probabilities", "logprobs", "text") if getattr(answer, name, None)}
     else:
         kinds.add(_KINDS[type(answer)])
     return frozenset(kinds)
 
 
 _KINDS: Mapping[type, str] = {
-    Text: "text", Likelihoods: "likelihoods", Ranking: "ranking", Number: "number", Vectors: "vectors",
+    Text: "text", Likelihoods: "likelihoods", Ranking: "ranking", Number: "number", Vectors: "vectors", Tags: "tags",
+    Ratings: "ratings",
 }  # fmt: skip
 
 
@@ -122,7 +126,7 @@ def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict
         gives = unit.gives()
         language = str(parent.data_fingerprints.get(unit.task, {}).get("language", "en"))
         wanted = {spec: metric_of(spec).for_language(language) for spec in specs}
-        return {spec: metric for spec, metric in wanted.items() if metric.needs & ANSWER_NEEDS <= gives}
+        return {spec: metric for spec, metric in wanted.items() if not lacking(answer_needs(metric), gives)}
     own = [e for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
     return {e["metric"]: metric_of(e["signature"].rpartition("#")[0]) for e in own}
 
@@ -130,7 +134,7 @@ def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict
 def _check_used(specs: Sequence[str], metrics: Mapping[_Stored, Mapping[str, Metric]]) -> None:
     for spec in specs:
         if not any(spec in chosen for chosen in metrics.values()):
-            needs = " and ".join(sorted(metric_of(spec).needs & ANSWER_NEEDS))
+            needs = " and ".join(sorted(answer_needs(metric_of(spec)))).replace("|", " or ")
             raise UsageError(f"metric {spec} needs {needs}, which no task of this run has")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.codec import digest
-from harness.protocols import Metric
+from harness.protocols import Backend, Metric
 from harness.stats.bootstrap import Aggregate, Finish
 from harness.stats.estimate import estimate, missing_rows
 from harness.store import MetricColumn
@@ -44,6 +44,7 @@ def make_settings(seed: int, level: float, n_bootstrap: int, max_missing: float 
 class _Block:
     """The rows of one chunk under one metric; ``worst`` and ``best`` hold a row for each missing one, or are None."""
 
+    metric: Metric
     stats: FloatArray
     missing: dict[int, str]
     extremes: list[tuple[FloatArray, FloatArray]] | None
@@ -52,11 +53,13 @@ class _Block:
 class Scorer:
     """Scores the rows of one unit chunk by chunk; keeps statistics, never outputs (but for metrics of scope ``corpus``).
 
-    ``metrics`` maps the name under which a value is reported to its metric.
+    ``metrics`` maps the name under which a value is reported to its metric; ``roles`` are the opened models that they ask for.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], samples: Iterable[Sample]) -> None:
-        self.metrics = {name: metric.prepare(samples) for name, metric in metrics.items()}
+    def __init__(
+        self, metrics: Mapping[str, Metric], samples: Iterable[Sample], roles: Mapping[str, Backend] | None = None
+    ) -> None:
+        self.metrics = {name: metric.open(roles or {}).prepare(samples) for name, metric in metrics.items()}
         self.warnings = list(dict.fromkeys(text for metric in self.metrics.values() for text in metric.warnings()))
         self._blocks: dict[str, list[_Block]] = {name: [] for name in self.metrics}
         self._units: list[int] = []
@@ -85,11 +88,18 @@ class Scorer:
                 continue
             block = _score(metric, samples, outputs)
             self._blocks[name].append(block)
-            columns[name] = MetricColumn(_values(metric, block), block.stats, block.missing)
+            columns[name] = MetricColumn(_values(block), block.stats, block.missing)
         if any(metric.scope == "corpus" for metric in self.metrics.values()):
             self._held[0].extend(samples)
             self._held[1].extend(outputs)
         return columns
+
+    def finish(self) -> dict[str, MetricColumn]:
+        """After the last block: score those metrics that need all rows at once, and give what is kept of each of them."""
+        self._score_held()
+        held = {name: self._blocks[name][0] for name, metric in self.metrics.items()
+                if metric.scope == "corpus" and self._blocks[name]}
+        return {name: MetricColumn(_values(block), block.stats, block.missing) for name, block in held.items()}
 
     def estimates(self, settings: Settings) -> dict[str, Estimate]:
         """The value of every metric over all rows."""
@@ -109,10 +119,11 @@ class Scorer:
     def tables(self) -> dict[str, dict[str, Table]]:
         """Curves and matrices of the metrics that have some."""
         found = {}
-        for name, metric in self.metrics.items():
+        self._score_held()
+        for name in self.metrics:
             stats, missing, _ = self._all(name)
             kept = np.delete(stats, missing_rows(stats, missing), axis=0)
-            tables = metric.tables(kept) if len(kept) else {}
+            tables = self.bound(name).tables(kept) if len(kept) else {}
             if tables:
                 found[name] = tables
         return found
@@ -121,6 +132,11 @@ class Scorer:
         """The rows of one metric (NaN where missing), and the sample of every row."""
         names = list(self._unit_of)
         return self._all(name)[0], [names[unit] for unit in self._units]
+
+    def bound(self, name: str) -> Metric:
+        """The metric that the statistics are for: it may hold what their rows number."""
+        blocks = self._blocks[name]
+        return blocks[0].metric if blocks else self.metrics[name]
 
     def groups(self) -> list[str] | None:
         """The cluster of every sample, in the order of their first rows; None where no sample declares one."""
@@ -164,7 +180,7 @@ class Scorer:
         return stats, missing, (worst, best)
 
     def _estimate(self, name: str, rows: np.ndarray[Any, np.dtype[np.int64]] | None, settings: Settings) -> Estimate:
-        metric = self.metrics[name]
+        metric = self.bound(name)
         stats, missing, extremes = self._all(name)
         units = np.asarray(self._units, dtype=np.int64)
         groups = self.groups()
@@ -234,7 +250,8 @@ def _score(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output])
         stats[good[row]] = np.nan
     for row in missing_rows(stats, missing):
         missing.setdefault(int(row), "undefined on this sample")
-    return _Block(stats, dict(sorted(missing.items())), _extremes(metric, [samples[row] for row in sorted(missing)]))
+    bound = metric if scores.bound is None else scores.bound
+    return _Block(bound, stats, dict(sorted(missing.items())), _extremes(metric, [samples[row] for row in sorted(missing)]))
 
 
 def _extremes(metric: Metric, samples: Sequence[Sample]) -> list[tuple[FloatArray, FloatArray]] | None:
@@ -247,9 +264,9 @@ def _extremes(metric: Metric, samples: Sequence[Sample]) -> list[tuple[FloatArra
     return found
 
 
-def _values(metric: Metric, block: _Block) -> FloatArray:
+def _values(block: _Block) -> FloatArray:
     values = np.full(len(block.stats), np.nan)
     good = np.delete(np.arange(len(block.stats)), list(block.missing))
     if len(good):
-        values[good] = metric.rows(block.stats[good])
+        values[good] = block.metric.rows(block.stats[good])
     return values

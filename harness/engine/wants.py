@@ -99,8 +99,6 @@ def wants_of(metrics: Mapping[str, Metric]) -> Wants:
     """What these metrics take together. Raises UsageError where they need different kinds of answers, or a model."""
     families: dict[Family, str] = {}
     for spec, metric in metrics.items():
-        if metric.roles:
-            raise UsageError(f"score: {spec} needs a model for the role {metric.roles[0]!r}: use harness run")
         for need in sorted(metric.needs & _FAMILY_OF.keys()):
             families.setdefault(_FAMILY_OF[need], spec)
     if len(families) > 1:

@@ -11,7 +11,9 @@ import numpy as np
 
 from harness.errors import UsageError
 from harness.stats.bootstrap import Aggregate, Finish, IntArray, percentile_interval, replicates
-from harness.stats.intervals import wilson
+from harness.stats.halves import half_scale, half_values
+from harness.stats.intervals import normal_quantile, wilson
+from harness.stats.smooth import delta_error, jackknife_error
 from harness.types import Estimate, FloatArray
 
 if TYPE_CHECKING:
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-METHODS = ("wilson", "bootstrap", "none")
+METHODS = ("wilson", "bootstrap", "delta", "jackknife", "subsample", "none")
 """The intervals that :func:`estimate` can make."""
+
+MOST_HALVES = 200
+"""Halves that are drawn at most: what is measured on them is often dear, and their spread settles early."""
 
 UNDEFINED_SHARE = 0.05
 """Share of undefined resamplings above which the reader is told."""
@@ -48,7 +53,9 @@ def estimate(
     stats : ``float64[n, d]``, a row a sample × repeat.
     aggregate, finish : the metric's; ``finish`` only where its statistics are additive (a shortcut, not another value).
     method : ``wilson`` is used where each unit has one row that is a hit or a miss (1 or 0), the value is their mean and
-        nothing is clustered, else ``bootstrap`` takes its place; ``none`` makes no interval.
+        nothing is clustered, else ``bootstrap`` takes its place; ``delta`` (needs ``finish``) and ``jackknife`` are normal
+        intervals around the value; ``subsample`` resamples halves without replacement, for values that duplicates distort;
+        ``none`` makes no interval.
     units : row -> unit ``0..U-1``. Rows of one unit (repeats of a sample) share one vote: each weighs 1 / their number.
         None: every row is a unit.
     groups : unit -> cluster, any integers. Whole clusters are resampled then. None: units are.
@@ -239,6 +246,10 @@ def _interval(rows: _Rows, function: _Function, value: float, settings: _Setting
         if hits is not None:
             low, high = wilson(hits, rows.n_units, settings.level)
             return _Interval(min(low, value), max(high, value), "wilson")
+    if settings.method == "subsample":
+        return _subsample(rows, function, value, settings)
+    if settings.method == "jackknife" or (settings.method == "delta" and function.finish is not None):
+        return _normal(rows, function, value, settings)
     return _bootstrap(rows, function, value, settings)
 
 
@@ -266,6 +277,43 @@ def _bootstrap(rows: _Rows, function: _Function, value: float, settings: _Settin
     if high - low <= 1e-12 * max(1.0, abs(value)):
         return _widened(value, rows.n_clusters, settings, _Interval(None, None, method, notes))
     return _Interval(min(low, value), max(high, value), method, notes)
+
+
+def _subsample(rows: _Rows, function: _Function, value: float, settings: _Settings) -> _Interval:
+    n_halves = min(settings.n_bootstrap, MOST_HALVES)
+    drawn = half_values(function.aggregate, rows.stats, rows.weights, rows.clusters, n_halves=n_halves, rng=settings.rng)
+    method = f"{'clustered ' if rows.is_clustered else ''}subsample(halves, {n_halves})"
+    finite = drawn[np.isfinite(drawn)]
+    undefined = 1 - len(finite) / len(drawn)
+    notes = (f"{undefined:.0%} of the halves leave the value undefined",) if undefined > UNDEFINED_SHARE else ()
+    if len(finite) < 2:
+        return _Interval(None, None, method, notes)
+    spread = (finite - finite.mean()) * half_scale(rows.n_clusters)
+    interval = _Interval(None, None, method, notes)
+    return _within_bounds(value, percentile_interval(spread, settings.level), rows, settings, interval)
+
+
+def _normal(rows: _Rows, function: _Function, value: float, settings: _Settings) -> _Interval:
+    if settings.method == "delta" and function.finish is not None:
+        error = delta_error(function.finish, rows.stats, rows.weights, rows.clusters)
+    else:
+        error = jackknife_error(function.aggregate, rows.stats, rows.weights, rows.clusters)
+    if not math.isfinite(error):
+        return _Interval(None, None, settings.method, ("a sample less leaves the value undefined",))
+    half = normal_quantile(settings.level) * error
+    return _within_bounds(value, (-half, half), rows, settings, _Interval(None, None, settings.method))
+
+
+def _within_bounds(
+    value: float, spread: tuple[float, float], rows: _Rows, settings: _Settings, so_far: _Interval
+) -> _Interval:
+    """``value`` plus a spread, cut off at the bounds of the value."""
+    if spread[1] - spread[0] <= 1e-12 * max(1.0, abs(value)):
+        return _widened(value, rows.n_clusters, settings, so_far)
+    lower, upper = settings.bounds
+    low = value + min(spread[0], 0.0) if lower is None else max(value + min(spread[0], 0.0), lower)
+    high = value + max(spread[1], 0.0) if upper is None else min(value + max(spread[1], 0.0), upper)
+    return replace(so_far, low=min(low, value), high=max(high, value))
 
 
 def _widened(value: float, n: int, settings: _Settings, so_far: _Interval) -> _Interval:
