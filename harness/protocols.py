@@ -54,6 +54,7 @@ class Metric:
     columns : names of the columns of ``Scores.stats``.
     aliases : other names, with the parameters that they stand for.
     scope : ``sample`` if chunks of samples can be scored one by one, ``corpus`` if all are needed at once.
+    sees_errors : it is handed failed outputs too (those with ``error``): rates of errors are about them.
     formula : the value in one line, as one would write it on a board.
     reference : the implementation that it equals, with the function's name, or ``hand-worked``.
     paper : authors, year and title (or where it was published).
@@ -71,6 +72,7 @@ class Metric:
     columns: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     scope: ClassVar[Scope] = "sample"
+    sees_errors: ClassVar[bool] = False
     formula: ClassVar[str] = ""
     reference: ClassVar[str] = ""
     paper: ClassVar[str] = ""
@@ -97,7 +99,7 @@ class Metric:
         return self
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
-        """Statistics of these rows. Pure; ``outputs[i]`` belongs to ``samples[i]`` and has no ``error``."""
+        """Statistics of these rows. Pure; ``outputs[i]`` belongs to ``samples[i]`` and has no ``error`` (see sees_errors)."""
         raise NotImplementedError(f"{type(self).__name__}.score")
 
     def finish(self, totals: FloatArray) -> FloatArray:

@@ -23,12 +23,15 @@ from harness.types import (
     Generate,
     Key,
     Label,
+    Labels,
     Likelihoods,
     Message,
     Number,
     Output,
     Ranking,
+    Ratings,
     Sample,
+    Tags,
     Text,
     Timing,
     Usage,
@@ -42,7 +45,10 @@ ANSWERS = [
     Vectors(((0.1, 0.2), (0.3, 0.4))),
     Label(None, text="no idea"),
     Label("a", {"a": 0.7, "b": 0.3}, (-0.3, -1.2)),
-    Number(3.5),
+    Labels(("a", "c"), {"a": 0.9, "b": 0.2, "c": 0.8}),
+    Number(3.5, low=3.0, high=4.25),
+    Tags(("O", "B-person", "I-person")),
+    Ratings((1.0, None, 4.5, "yes")),
 ]
 
 

@@ -237,8 +237,8 @@ def estimate_fields(value: Estimate) -> dict[str, Any]:
 
 
 def _score(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output]) -> _Block:
-    good = [row for row, output in enumerate(outputs) if output.error is None]
-    missing = {row: output.error for row, output in enumerate(outputs) if output.error is not None}
+    good = [row for row, output in enumerate(outputs) if output.error is None or metric.sees_errors]
+    missing = {} if metric.sees_errors else {row: o.error for row, o in enumerate(outputs) if o.error is not None}
     if len(good) == len(outputs):
         scores = metric.score(samples, outputs)
     else:

@@ -1,0 +1,61 @@
+"""Pairs of word sequences and their alignments, as arrays: what the search for shifts works on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.metrics.tokenize import IntArray
+
+MARGIN = 10
+"""Columns of padding, so that a block of that many words may be looked up from any position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """n hypotheses with their references, words as numbers.
+
+    ``hyp`` : ``int64[n, width + MARGIN]``, -1 after the end; ``ref`` likewise, -2 after the end. ``n_hyp``, ``n_ref`` :
+    ``int64[n]`` words.
+    """
+
+    hyp: IntArray
+    ref: IntArray
+    n_hyp: IntArray
+    n_ref: IntArray
+
+    @property
+    def width(self) -> int:
+        """Words of the longest hypothesis."""
+        return self.hyp.shape[1] - MARGIN
+
+    def take(self, rows: IntArray) -> Pairs:
+        """Some of the pairs, padded no more than they need."""
+        n_hyp, n_ref = self.n_hyp[rows], self.n_ref[rows]
+        hyp = self.hyp[rows, :int(n_hyp.max(initial=0)) + MARGIN]
+        return Pairs(hyp, self.ref[rows, :int(n_ref.max(initial=0)) + MARGIN], n_hyp, n_ref)
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """``distance`` : ``int64[n]``. ``position`` : ``int64[n, words]``, for each reference word the last position of the
+    hypothesis that is used up with it, -1 before the first. ``right_hyp``, ``right_ref`` : which words are aligned with an
+    equal one.
+    """
+
+    distance: IntArray
+    position: IntArray
+    right_hyp: NDArray[np.bool_]
+    right_ref: NDArray[np.bool_]
+
+
+def padded(sequences: Sequence[Sequence[int]], filler: int) -> tuple[IntArray, IntArray]:
+    """Sequences as rows of one array, and their lengths."""
+    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+    table = np.full((len(sequences), int(lengths.max(initial=0)) + MARGIN), filler, dtype=np.int64)
+    inside = np.arange(table.shape[1]) < lengths[:, None]
+    table[inside] = [word for sequence in sequences for word in sequence]
+    return table, lengths
