@@ -19,6 +19,7 @@ from harness.types import (
     Call,
     Corpus,
     FloatArray,
+    Key,
     Output,
     Request,
     Sample,
@@ -157,11 +158,29 @@ class Metric:
 
 @dataclass(frozen=True, repr=False)
 class PairMetric(Metric):
-    """A metric of how two systems' outputs on the same samples differ or agree. It is given both, never one alone."""
+    """A metric of how two systems' outputs on the same samples differ or agree. A subclass gives :meth:`score_pair`.
+
+    ``others`` are the second system's outputs by key; ``score`` is then handed the first one's.
+    """
+
+    others: Mapping[Key, Output] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
 
     def score_pair(self, samples: Sequence[Sample], outputs: Sequence[Output], others: Sequence[Output]) -> Scores:
         """Statistics of these rows: ``outputs[i]`` and ``others[i]`` belong to ``samples[i]``, and neither has an error."""
         raise NotImplementedError(f"{type(self).__name__}.score_pair")
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        """Rows whose other output is not there or has an error are missing."""
+        others = [self.others.get(output.key) for output in outputs]
+        both = [row for row, other in enumerate(others) if other is not None and other.error is None]
+        found = self.score_pair(
+            [samples[row] for row in both], [outputs[row] for row in both], [other for row in both if (other := others[row])]
+        )
+        stats = np.full((len(samples), found.stats.shape[1]), np.nan)
+        stats[both] = found.stats
+        absent = {row: "no output of the other system" if other is None else f"the other system: {other.error}"
+                  for row, other in enumerate(others) if other is None or other.error is not None}
+        return Scores(stats, absent | {both[row]: reason for row, reason in found.missing.items()})
 
 
 @runtime_checkable

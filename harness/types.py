@@ -191,9 +191,9 @@ class Text:
 
     text: str
     token_logprobs: tuple[float, ...] | None = None
-    token_entropies: tuple[float, ...] | None = None
     contexts: tuple[str, ...] = ()
     citations: tuple[int, ...] = ()
+    token_entropies: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

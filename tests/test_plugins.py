@@ -85,7 +85,7 @@ def test_parameters_take_their_types() -> None:
         ("accuracy@3", "accuracy takes no @k"),
         ("hit", "hit needs a cut-off: hit@10"),
         ("rouge(typ=L)", "rouge(typ=L): rouge has no parameter 'typ'; did you mean 'type'?"),
-        ("rouge(type=Q)", "rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, got 'Q'"),
+        ("rouge(type=Q)", "rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, S, SU, W, got 'Q'"),
     ],
 )
 def test_wrong_specs_say_what_is_wrong(spec: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import types
 import typing
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from rich.text import Text
 from harness.cli.output import add_rows, console, print_json, print_next, table
 from harness.errors import UnknownName
 from harness.plugins import catalogue, find, metric, metric_names, parse_spec
-from harness.protocols import Metric, literal
+from harness.protocols import Metric, PairMetric, literal
 from harness.report.blocks import ARROWS
 
 _BETTER: Mapping[bool | None, str] = {True: "higher is better", False: "lower is better", None: "no direction is better"}
@@ -32,29 +33,45 @@ def list_metrics(name: str | None, as_json: bool) -> int:
     if as_json:
         print_json({"metrics": documents})
         return 0
-    rows = [
-        [d["name"], d["family"], ARROWS[d["higher_is_better"]], _range(d["bounds"]), ", ".join(d["needs"]), _line(d)]
-        for d in documents
-    ]
-    console().print(add_rows(table("metric", "family", "", "range", "needs", ""), rows))
+    for family, group in itertools.groupby(documents, key=lambda document: str(document["family"])):
+        console().print(Text(family, style="bold"))
+        rows = [[d["name"], ARROWS[d["higher_is_better"]], _range(d["bounds"]), _needs(d), _line(d)] for d in group]
+        console().print(add_rows(table("metric", "", "range", "needs", ""), rows))
+        console().print()
     print_next(f"harness list metrics {documents[0]['name']}" if documents else "harness --help")
     return 0
 
 
 def _line(document: Mapping[str, Any]) -> str:
-    alias = document["alias_of"]
-    return str(document["summary"] if alias is None else f"= {alias}")
+    alias, kind = document["alias_of"], document["kind"]
+    what = str(document["summary"] if alias is None else f"= {alias}")
+    return what if kind == "metric" else f"({kind}) {what}"
+
+
+def _needs(document: Mapping[str, Any]) -> str:
+    return ", ".join(need.replace("|", " or ") for need in document["needs"])
 
 
 def _metric_document(name: str) -> dict[str, Any]:
     cls, preset = metric_names()[name]
     facts: Any = cls
     is_alias = name != facts.name
+    if not issubclass(cls, Metric):
+        return {**_NO_METRIC, "name": name, "kind": "calibrator", "summary": facts.summary, "paper": getattr(cls, "paper", "")}
+    unit = facts.unit if isinstance(facts.unit, str) else ""
     return {
-        "name": name, "kind": "metric", "family": facts.family, "higher_is_better": facts.higher_is_better,
-        "bounds": list(facts.bounds), "unit": facts.unit, "needs": sorted(facts.needs), "interval": facts.interval,
-        "summary": facts.summary, "alias_of": _alias_of(facts.name, preset) if is_alias else None,
+        "name": name, "kind": "pair" if issubclass(cls, PairMetric) else "metric", "family": facts.family,
+        "higher_is_better": facts.higher_is_better, "bounds": list(facts.bounds), "unit": unit, "needs": sorted(facts.needs),
+        "interval": facts.interval, "summary": facts.summary, "formula": facts.formula, "reference": facts.reference,
+        "paper": facts.paper, "alias_of": _alias_of(facts.name, preset) if is_alias else None,
     }  # fmt: skip
+
+
+_NO_METRIC: Mapping[str, Any] = {
+    "family": "calibration", "higher_is_better": None, "bounds": [0.0, 1.0], "unit": "", "needs": ["probabilities", "target"],
+    "interval": "none", "formula": "", "reference": "", "alias_of": None,
+}  # fmt: skip
+"""What a calibrator, which has no value, says where a metric says more."""
 
 
 def _alias_of(name: str, preset: Mapping[str, Any]) -> str:
@@ -72,14 +89,15 @@ def _one_metric(text: str, as_json: bool) -> int:
     facts: Any = cls
     document = {
         **_metric_document(name), "signature": _signature(text, name), "parameters": _parameters(cls, preset),
-        "aliases": {alias: _alias_of(facts.name, values) for alias, values in facts.aliases.items()},
+        "aliases": {alias: _alias_of(facts.name, values) for alias, values in getattr(facts, "aliases", {}).items()},
         "doc": inspect.getdoc(cls) or "",
     }  # fmt: skip
     if as_json:
         print_json({"metrics": [document]})
         return 0
     _print_metric(document)
-    print_next(f"harness score {_example(text, name)} -p predictions -r references")
+    if document["kind"] != "calibrator":
+        print_next(f"harness score {_example(text, name)} -p predictions -r references")
     return 0
 
 
@@ -111,7 +129,8 @@ def _print_metric(document: Mapping[str, Any]) -> None:
     _print_parameters(document["parameters"])
     unit = f" {document['unit']}" if document["unit"] else ""
     rows = [("range", f"{_range(document['bounds'])}{unit}, {_BETTER[document['higher_is_better']]}"),
-            ("needs", ", ".join(document["needs"])), ("interval", document["interval"]), ("signature", document["signature"]),
+            ("needs", _needs(document)), ("formula", document["formula"] or None), ("interval", document["interval"]), ("signature", document["signature"]),
+            ("reference", document["reference"] or None), ("paper", document["paper"] or None),
             ("aliases", ", ".join(f"{alias} = {spec}" for alias, spec in document["aliases"].items()) or None)]  # fmt: skip
     shown = add_rows(table("", ""), rows)
     shown.show_header = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from harness.cli.output import add_rows, console, print_json, table
 from harness.engine.score import Reading
 from harness.errors import UsageError
 from harness.report.numbers import number
+from harness.types import Table
 
 _STDIN = "-"
 
@@ -28,14 +30,18 @@ def command(
         list[str] | None, typer.Option("-r", "--references", metavar="FILE", help="References, targets or qrels. Repeatable.")
     ] = None,
     input_format: Annotated[
-        str | None, typer.Option("--input-format", metavar="text|jsonl|csv|tsv|trec", help="How the outputs are written.")
+        str | None, typer.Option("--input-format", metavar="text|jsonl|csv|tsv|trec|conll|npy", help="How the outputs are written.")
     ] = None,
-    field: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the text.")] = None,
+    field: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the text or number.")] = None,
     target: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the references or targets.")] = None,
     label: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the predicted label.")] = None,
     score: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the positive label's score.")] = None,
     positive: Annotated[
         str | None, typer.Option(metavar="LABEL", help="The label that scores are of. Default: of two the last.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the clusters to resample.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Sentence encoder of metrics that need one: path:DIR, hub:… or pypi:….")
     ] = None,
     level: Annotated[float, typer.Option(help="Level of the intervals.")] = 0.95,
     n_bootstrap: Annotated[int, typer.Option("--n-bootstrap", help="Resamplings behind a bootstrap interval.")] = 1000,
@@ -56,15 +62,22 @@ def command(
     column named: a line an answer. Where only scores are measured and nothing
     else is the target, --label is.
 
+    Numbers: a line a number, or CSV with columns value and target.
+
+    Tags: CoNLL columns. Ratings: CSV, a column a rater. Vectors: a .npy array.
+
     Any of them: JSON objects, if the first lines are such: id and text, label,
-    probabilities, ranking, value or answer; references, target or qrels may be
-    in the same object. --input-format text takes such lines as plain text.
+    labels, probabilities, ranking, value, tags, ratings, vectors, logprob or
+    answer; references, target, contexts, slices or qrels may be in the same
+    object. --input-format text takes such lines as plain text.
+
+    Metrics of two systems (rbo) take the other one's outputs with -r.
     """
     _check_files(specs, predictions, references or [])
-    reading = Reading(input_format, field, target, label, score, positive)
+    reading = Reading(input_format, field, target, label, score, positive, group)
     results = api.score(
         specs, _opened(predictions), [_opened(file) for file in references] if references else None,
-        reading=reading, level=level, n_bootstrap=n_bootstrap, seed=seed,
+        reading=reading, roles={} if encoder is None else {"encoder": encoder}, level=level, n_bootstrap=n_bootstrap, seed=seed,
     )  # fmt: skip
     if as_json:
         print_json({"results": [result.to_json(per_sample=per_sample) for result in results], "notes": results[0].notes})
@@ -99,10 +112,36 @@ def _print(results: Sequence[api.ScoreResult], per_sample: bool, seed: int) -> N
     if per_sample:
         out.print()
         out.print(_per_sample(results))
+    _print_tables(results)
     lines = [*_gaps(results), *results[0].notes, _methods(results, seed)]
     out.print()
     for line in lines:
         out.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def _print_tables(results: Sequence[api.ScoreResult]) -> None:
+    """Curves, matrices and breakdowns, the first rows of each; what two metrics have in common once."""
+    shown: list[Table] = []
+    out = console()
+    for result in results:
+        for name, found in result.tables.items():
+            if found in shown or not found.rows:
+                continue
+            shown.append(found)
+            out.print()
+            out.print(Text(f"{result.metric}: {name.replace('_', ' ')}", style="bold"))
+            out.print(add_rows(table(*found.columns), (map(_cell_text, row) for row in found.rows[:_ROWS_SHOWN])))
+            if len(found.rows) > _ROWS_SHOWN:
+                out.print(Text(f"{len(found.rows) - _ROWS_SHOWN:,} more rows: --json has them all", style="dim"))
+
+
+_ROWS_SHOWN = 20
+
+
+def _cell_text(value: Any) -> object:
+    if not isinstance(value, float):
+        return value
+    return f"{value:g}" if value.is_integer() or not math.isfinite(value) else number(value, 4)
 
 
 def _row(result: api.ScoreResult) -> list[object]:

@@ -2,76 +2,122 @@
 
 from __future__ import annotations
 
+import io
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
-from harness.data.files import Source, decode, name_of, numbered_lines, open_binary
+from harness.data.files import Source, decode, name_of, open_binary
+from harness.data.runlines import RunLines
 from harness.errors import DataError
 from harness.types import Ranking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
-_BLOCK = 1 << 24
+_BLOCK = 1 << 22
+_SCANNED = 1 << 18
+_MANY = 2**31 - 1
+_SPACE = 32
+_BOM = b"\xef\xbb\xbf"
 _RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
+_QRELS_COLUMNS = ("query", "iteration", "document", "grade")
+_BEIR_COLUMNS = ("query", "document", "grade")
 
 
 def read_run(source: Source) -> dict[str, Ranking]:
     """The rankings of a run file (``query Q0 document rank score tag``, white space between), by query in order of appearance.
 
     As in trec_eval words after the tag are ignored and the rank column counts for nothing: documents are ordered by score,
-    descending and in single precision, and ties by document id, descending.
+    descending and in single precision, and ties by document id, descending. The rankings stay columns of the file until they
+    are looked into.
 
     Raises DataError ``file:line: message``: too few columns, a score that is no number, a document ranked twice.
     """
     with open_binary(source) as stream:
         data = stream.read()
+    if data.startswith(_BOM):
+        data = data[len(_BOM) :]
     if not data or data.isspace():
         raise DataError(f"{name_of(source)}: no rankings in it")
-    columns = _columns(data) or _columns(_first_six(data))
-    if columns is None or np.isnan(columns.scores).any():
+    table = _run_table(data)
+    if table is None or np.isnan(table["score"].to_numpy()).any():
         _raise_run_fault(data, source)
-    rankings = _rankings(columns)
-    if any(len(set(ranking.documents)) != len(ranking.documents) for ranking in rankings.values()):
+    queries, codes = _coded(table["query"])
+    lines = RunLines.of(queries, codes, _whole(table["document"]), table["score"].to_numpy())
+    if lines.may_repeat() and any(len(set(ranking.documents)) < len(ranking.documents) for ranking in lines.rankings()):
         _raise_run_fault(data, source)
-    return rankings
+    return dict(zip(queries, lines.rankings()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The lines of a run: ``codes[i]`` is the position in ``queries`` of line i's query."""
-
-    queries: list[str]
-    codes: NDArray[np.int32]
-    documents: Any
-    scores: NDArray[np.float64]
-
-
-def _columns(data: bytes) -> _Columns | None:
+def _run_table(data: bytes) -> pa.Table | None:
     """The columns that count, or None if a line is not as it must be."""
+    types = {"query": "code", "document": "text", "score": "number"}
+    if _is_single_spaced(data):
+        table = _table(data, _RUN_COLUMNS, types)
+        if table is not None and _controls(data) == _line_ends(data, table.num_rows):
+            return table
+    spaced = _single_spaced(data)
+    return _table(spaced, _RUN_COLUMNS, types) or _table(_first_six(spaced), _RUN_COLUMNS, types)
+
+
+def _table(data: bytes, columns: Sequence[str], types: Mapping[str, str], delimiter: str = " ") -> pa.Table | None:
+    """Columns of a file, or None if a line has another number of them or a value that is not of its type."""
     import pyarrow
     import pyarrow.csv
 
-    text, number = pyarrow.string(), pyarrow.float64()
-    types = {"query": pyarrow.dictionary(pyarrow.int32(), text), "document": text, "score": number}
+    arrow = {"code": pyarrow.dictionary(pyarrow.int32(), pyarrow.string()), "text": pyarrow.string(),
+             "number": pyarrow.float64(), "integer": pyarrow.int64()}
+    convert = pyarrow.csv.ConvertOptions(
+        include_columns=list(types), null_values=[], column_types={name: arrow[kind] for name, kind in types.items()}
+    )
     try:
-        table = pyarrow.csv.read_csv(
-            pyarrow.BufferReader(_single_spaced(data)),
-            read_options=pyarrow.csv.ReadOptions(column_names=_RUN_COLUMNS, block_size=_BLOCK),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=" ", quote_char=False),
-            convert_options=pyarrow.csv.ConvertOptions(include_columns=list(types), null_values=[], column_types=types),
+        return pyarrow.csv.read_csv(
+            pyarrow.BufferReader(data),
+            read_options=pyarrow.csv.ReadOptions(column_names=columns, block_size=_BLOCK),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=False),
+            convert_options=convert,
         )
     except pyarrow.ArrowInvalid:
         return None
-    queries = table["query"].unify_dictionaries().combine_chunks()
-    scores, documents = table["score"].to_numpy(), table["document"].combine_chunks()
-    return _Columns(queries.dictionary.to_pylist(), queries.indices.to_numpy(), documents, scores)
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
+    """The different values in order of appearance, and the position of each row's value among them."""
+    whole = column.unify_dictionaries().combine_chunks()
+    return whole.dictionary.to_pylist(), whole.indices.to_numpy()
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column of text in one piece, with wide offsets where it is larger than 2 GB."""
+    import pyarrow
+
+    return (column if column.nbytes < _MANY else column.cast(pyarrow.large_string())).combine_chunks()
+
+
+def _is_single_spaced(data: bytes) -> bool:
+    """Whether no white space stands at the beginning, beside other white space, or as a blank at the end."""
+    codes = np.frombuffer(data, np.uint8)
+    for start in range(0, len(codes), _SCANNED):
+        white = codes[max(start - 1, 0) : start + _SCANNED] <= _SPACE
+        if (white[1:] & white[:-1]).any() or (start == 0 and white[0]):
+            return False
+    return bool(codes[-1] != _SPACE)
+
+
+def _controls(data: bytes) -> int:
+    """How many bytes are line ends, tabs and the like."""
+    codes = np.frombuffer(data, np.uint8)
+    return sum(int(np.count_nonzero(codes[start : start + _SCANNED] < _SPACE)) for start in range(0, len(codes), _SCANNED))
+
+
+def _line_ends(data: bytes, n_lines: int) -> int:
+    return n_lines if data.endswith(b"\n") else n_lines - 1
 
 
 def _single_spaced(data: bytes) -> bytes:
@@ -88,29 +134,6 @@ def _single_spaced(data: bytes) -> bytes:
 def _first_six(data: bytes) -> bytes:
     """The same lines without what stands after the tag."""
     return b"\n".join(b" ".join(line.split()[:6]) for line in data.split(b"\n"))
-
-
-def _rankings(columns: _Columns) -> dict[str, Ranking]:
-    """One ranking a query, in order."""
-    codes, scores, documents = columns.codes, columns.scores, columns.documents
-    with np.errstate(over="ignore"):
-        singles = scores.astype(np.float32)
-    rises = (codes[1:] < codes[:-1]) | ((codes[1:] == codes[:-1]) & (singles[1:] > singles[:-1]))
-    if rises.any():
-        order = np.lexsort((-singles, codes))
-        codes, scores, singles, documents = codes[order], scores[order], singles[order], documents.take(order)
-    ids, values = documents.to_pylist(), scores.tolist()
-    for first, last in _runs((codes[1:] == codes[:-1]) & (singles[1:] == singles[:-1])):
-        tied = sorted(zip(ids[first:last], values[first:last]), reverse=True)
-        ids[first:last], values[first:last] = [id_ for id_, _ in tied], [value for _, value in tied]
-    bounds = np.searchsorted(codes, np.arange(len(columns.queries) + 1, dtype=codes.dtype)).tolist()
-    return {name: Ranking(tuple(ids[a:b]), tuple(values[a:b])) for name, a, b in zip(columns.queries, bounds, bounds[1:])}
-
-
-def _runs(same_as_next: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """Where stretches of equal neighbours begin and end."""
-    edges = np.diff(np.concatenate(([0], same_as_next.astype(np.int8), [0])))
-    yield from zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) + 1).tolist())
 
 
 def _raise_run_fault(data: bytes, source: Source) -> NoReturn:
@@ -167,9 +190,52 @@ def read_qrels(source: Source) -> dict[str, dict[str, int]]:
 
     Raises DataError ``file:line: message``: a wrong number of columns, a grade that is no integer, two grades for one pair.
     """
+    with open_binary(source) as stream:
+        data = stream.read()
+    data = data.removeprefix(_BOM)
+    qrels = _clean_qrels(data) if data else None
+    return _qrels_by_line(data, source) if qrels is None else qrels
+
+
+def _clean_qrels(data: bytes) -> dict[str, dict[str, int]] | None:
+    """The judgements of a file without comments, blank lines, odd spaces or contradictions; None for any other."""
+    first = data[: data.find(b"\n") + 1] or data
+    delimiter = "\t" if b"\t" in first else " "
+    columns = _QRELS_COLUMNS if len(first.split()) == 4 else _BEIR_COLUMNS
+    if len(first.split()) != len(columns):
+        return None
+    if columns == _BEIR_COLUMNS and not _is_integer(first.split()[-1]):
+        data = data[len(first) :]
+    if not data or not _is_single_spaced(data) or (delimiter == "\t" and b" " in data):
+        return None
+    table = _table(data, columns, {"query": "code", "document": "text", "grade": "integer"}, delimiter)
+    n_tabs = 0 if table is None or delimiter == " " else table.num_rows * (len(columns) - 1)
+    if table is None or _controls(data) != _line_ends(data, table.num_rows) + n_tabs:
+        return None
+    queries, codes = _coded(table["query"])
+    documents, grades = table["document"].to_pylist(), table["grade"].to_pylist()
+    if any(query.startswith("#") for query in queries):
+        return None
+    if (codes[1:] < codes[:-1]).any():
+        order = np.argsort(codes, kind="stable").tolist()
+        documents, grades = [documents[i] for i in order], [grades[i] for i in order]
+    bounds = np.concatenate(([0], np.cumsum(np.bincount(codes)))).tolist()
+    qrels = {query: dict(zip(documents[a:b], grades[a:b])) for query, a, b in zip(queries, bounds, bounds[1:])}
+    return qrels if sum(map(len, qrels.values())) == len(documents) else None
+
+
+def _is_integer(text: bytes) -> bool:
+    try:
+        int(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _qrels_by_line(data: bytes, source: Source) -> dict[str, dict[str, int]]:
     qrels: dict[str, dict[str, int]] = {}
     name, is_beir = name_of(source), False
-    for n, (number, line) in enumerate(_judgements(source)):
+    for n, (number, line) in enumerate(_judgements(data, source)):
         if n == 0:
             is_beir = line.count("\t") == 2 or len(line.split()) == 3
         columns = (line.split("\t") if "\t" in line else line.split()) if is_beir else line.split()
@@ -191,8 +257,8 @@ def read_qrels(source: Source) -> dict[str, dict[str, int]]:
     return qrels
 
 
-def _judgements(source: Source) -> Iterator[tuple[int, str]]:
-    for number, raw in numbered_lines(source):
+def _judgements(data: bytes, source: Source) -> Iterator[tuple[int, str]]:
+    for number, raw in enumerate(io.BytesIO(data), 1):
         line = decode(raw, source, number).strip("\r\n ")
         if line and not line.startswith("#"):
             yield number, line

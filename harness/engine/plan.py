@@ -13,7 +13,8 @@ from harness.config import Cell, ModelConfig, RunConfig, TaskConfig
 from harness.config.yamltree import shown
 from harness.data.dataset import DataFacts, Dataset, SampleMapping
 from harness.engine.datachecks import data_notes, data_problems
-from harness.errors import ConfigError, HarnessError
+from harness.engine.roles import is_source
+from harness.errors import ConfigError, HarnessError, did_you_mean
 from harness.plugins import catalogue
 from harness.protocols import Metric, lacking
 from harness.types import Ask, Corpus, Request, Sample
@@ -216,6 +217,8 @@ def _check(config: RunConfig, units: Sequence[Unit]) -> None:
     for cell in config.cells:
         for role_user in [*cell.models.values(), *config.roles.values()]:
             problems += _role_problems(config, role_user)
+        for task in cell.tasks:
+            problems += _metric_role_problems(config, task)
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
 
@@ -296,6 +299,20 @@ def _metric_problems(task: TaskConfig) -> list[str]:
             if need in metric.needs and need not in has:
                 what = f"metric {spec} needs {need}, which no sample of task {task.name!r} has"
                 problems.append(f"{where}: {what}: add {need}: under sample:")
+    return problems
+
+
+def _metric_role_problems(config: RunConfig, task: TaskConfig) -> list[str]:
+    problems = []
+    for spec, metric in zip(task.metric_specs, task.metrics):
+        for role, request_type in metric.needs_roles().items():
+            served_by, where = config.roles.get(role), task.where(f"metrics.{spec}")
+            if served_by is None and not is_source(role):
+                hint = did_you_mean(role, config.roles)
+                problems.append(f"{where}: metric {spec} needs the role {role!r}: add it under roles:{hint}")
+            elif served_by is not None and request_type not in served_by.backend.provides:
+                what = f"backend {served_by.backend.name} does not"
+                problems.append(f"{where}: metric {spec}: role {role!r} must give {request_name(request_type)}; {what}")
     return problems
 
 

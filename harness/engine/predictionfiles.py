@@ -5,11 +5,12 @@ from what the first lines look like, never from the file's name.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from harness.codec import loads
 from harness.data.csv import read_csv
@@ -17,11 +18,13 @@ from harness.data.files import Source, name_of, numbered_lines
 from harness.data.jsonl import read_jsonl
 from harness.data.textlines import read_lines
 from harness.data.trec import read_qrels, read_run
-from harness.engine.predictionrows import Rows, outputs_of, samples_of, to_score
+from harness.engine.predictionrows import Rows, outputs_of, own_samples, samples_of, to_number, to_score
 from harness.engine.predictions import Binary, Given, Material, Truth, beside, binary_of, merged, paired
-from harness.engine.wants import Form, Reading, Wants
+from harness.engine.wants import Family, Form, Reading, Wants
 from harness.errors import DataError, UsageError
-from harness.types import Answer, Key, Label, Output, Sample, Text
+from harness.types import Answer, Key, Label, Number, Output, Sample, Text, Vectors
+
+T = TypeVar("T")
 
 _LOOKED_AT = 5
 
@@ -52,12 +55,15 @@ def material_of_file(wants: Wants, predictions: Source, truth: Truth | None, rea
         if not lines:
             raise DataError(f"{name}: no lines in it")
         truth = _present(truth, wants, name, form)
-        return paired(Given(name, _line_outputs(lines, name, wants, truth.samples, reading), by_id=False), truth, wants)
+        outputs = _line_outputs(lines, name, wants, [] if truth is None else truth.samples, reading)
+        return paired(Given(name, outputs, by_id=False), truth, wants)
+    if form == "npy":
+        return paired(Given(name, _array_outputs(predictions), by_id=False), _present(truth, wants, name, form), wants)
     rows = _rows(predictions, form, wants)
     _check_columns(rows, wants, reading, truth)
-    if truth is not None or not wants.truth - {"choices", "contexts"}:
-        outputs = outputs_of(rows, wants, reading, lambda: binary_of([] if truth is None else truth.samples, reading))
-        return paired(Given(name, outputs, rows.by_id), truth, wants)
+    if truth is not None:
+        outputs = outputs_of(rows, wants, reading, lambda: binary_of(truth.samples, reading))
+        return paired(Given(name, outputs, rows.by_id, own_samples(rows, reading)), truth, wants)
     samples = samples_of(rows, wants, reading, alone=False)
     if samples is None:
         raise _no_truth(wants, name, rows)
@@ -80,9 +86,65 @@ def _form(wants: Wants, source: Source, reading: Reading, *, has_truth: bool) ->
     usual = wants.forms[0]
     if usual == "jsonl" or _looks_like_objects(source, reading):
         return "jsonl"
-    if usual == "text" and (reading.names_columns or (not has_truth and (reading.target or wants.family == "label"))):
+    if usual == "npy" and not _is_array(source):
+        return "jsonl"
+    is_table = not has_truth and (reading.target is not None or (wants.family in ("label", "number") and bool(wants.truth)))
+    if usual == "text" and (reading.names_columns or is_table):
         return "csv"
     return usual
+
+
+def held_by(source: Source) -> Callable[[Sequence[Family]], Family]:
+    """Which of several kinds of answers a file holds, by its first row; the first kind where that does not tell."""
+
+    def held(families: Sequence[Family]) -> Family:
+        if _is_array(source):
+            return "vectors" if "vectors" in families else families[0]
+        head = next((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), b"")
+        try:
+            row = loads(head)
+        except ValueError:
+            return next((family for family in ("number", "label") if family in families), families[0])
+        keys: set[str] = set(row) if isinstance(row, dict) else set()
+        tag = str(row["answer"].get("type")) if "answer" in keys and isinstance(row["answer"], dict) else ""
+        return next((family for family in families if tag == family or keys & _KEYS.get(family, frozenset())), families[0])
+
+    return held
+
+
+_KEYS: Mapping[Family, frozenset[str]] = {
+    "text": frozenset({"text"}), "label": frozenset({"label", "labels", "probabilities", "prediction"}),
+    "number": frozenset({"value"}), "vectors": frozenset({"vectors", "vector"}), "tags": frozenset({"tags"}),
+    "ratings": frozenset({"ratings"}), "ranking": frozenset({"ranking"}),
+    "likelihoods": frozenset({"logprob", "token_logprobs"}),
+}  # fmt: skip
+
+
+def _is_array(source: Source) -> bool:
+    """Whether it is a numpy file."""
+    start = _from_start(source)
+    if isinstance(start, Path):
+        with start.open("rb") as stream:
+            return stream.read(len(_NPY)) == _NPY
+    return start.read(len(_NPY)) == _NPY
+
+
+_NPY = b"\x93NUMPY"
+
+
+def _array_outputs(source: Source) -> list[Output]:
+    """A vector a row: (n, dim); several vectors a row: (n, m, dim)."""
+    import numpy as np
+
+    try:
+        array = np.load(_from_start(source), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{name_of(source)}: not a numpy array of numbers: {error}") from None
+    if array.ndim not in (2, 3) or array.dtype.kind not in "fiu":
+        raise DataError(f"{name_of(source)}: vectors must be an array of numbers (n, dim) or (n, m, dim), "
+                        f"got {array.dtype} of shape {array.shape}")  # fmt: skip
+    several = array[:, None, :] if array.ndim == 2 else array
+    return [Output(Key(str(number)), Vectors(vectors)) for number, vectors in enumerate(several, 1)]
 
 
 def _looks_like_objects(source: Source, reading: Reading) -> bool:
@@ -148,6 +210,8 @@ def _line_outputs(lines: Sequence[str], name: str, wants: Wants, samples: Sequen
     answers: Iterable[Answer]
     if wants.family == "text":
         answers = map(Text, lines)
+    elif wants.family == "number":
+        return [_line_number(line, name, number) for number, line in enumerate(lines, 1)]
     elif wants.only_scores:
         answers = _line_scores(lines, name, binary_of(samples, reading))
     elif "probabilities" in wants.needs:
@@ -157,12 +221,22 @@ def _line_outputs(lines: Sequence[str], name: str, wants: Wants, samples: Sequen
     return [Output(Key(str(number)), answer) for number, answer in enumerate(answers, 1)]
 
 
+def _line_number(line: str, name: str, number: int) -> Output:
+    value = _numbered(name, number, lambda: to_number(line, "the number"))
+    key = Key(str(number))
+    return Output(key, None, error="no number") if value is None else Output(key, Number(value))
+
+
+def _numbered(name: str, number: int, read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except DataError as error:
+        raise DataError(f"{name}:{number}: {error}") from None
+
+
 def _line_scores(lines: Sequence[str], name: str, binary: Binary) -> Iterable[Answer]:
     for number, line in enumerate(lines, 1):
-        try:
-            yield binary.label(to_score(line, "the score"), None)
-        except DataError as error:
-            raise DataError(f"{name}:{number}: {error}") from None
+        yield binary.label(_numbered(name, number, partial(to_score, line, "the score")), None)
 
 
 # ── truth ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -187,19 +261,22 @@ def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
     lines = list(read_lines(_from_start(source)))
     if not lines:
         raise DataError(f"{name}: no lines in it")
-    if wants.family == "label":
+    if wants.family == "number":
+        targets = [_numbered(name, i, partial(to_number, line, "the target")) for i, line in enumerate(lines, 1)]
+        return Truth(name, [Sample(str(i), target=target) for i, target in enumerate(targets, 1)], by_id=False)
+    if wants.family != "text" and "references" not in wants.truth:
         return Truth(name, [Sample(str(i), target=line.strip() or None) for i, line in enumerate(lines, 1)], by_id=False)
     return Truth(name, [Sample(str(i), references=(line,)) for i, line in enumerate(lines, 1)], by_id=False)
 
 
-def _present(truth: Truth | None, wants: Wants, name: str, form: Form) -> Truth:
-    if truth is None:
-        kind = "relevance judgements (qrels)" if form == "trec" else "targets" if wants.family == "label" else "references"
+def _present(truth: Truth | None, wants: Wants, name: str, form: Form) -> Truth | None:
+    if truth is None and wants.truth:
+        kind = "relevance judgements (qrels)" if form == "trec" else "targets" if "target" in wants.truth else "references"
         raise UsageError(f"score: {wants.who} needs {kind} beside {name}: give their file with -r (references=)")
     return truth
 
 
 def _no_truth(wants: Wants, name: str, rows: Rows) -> UsageError:
-    kind = " and ".join(sorted(wants.truth - {"choices", "contexts"}))
+    kind = " and ".join(sorted(wants.truth))
     return UsageError(f"score: {wants.who} needs {kind}: give their file with -r (references=), or name the field of {name} "
                       f"that holds them with --target, one of {', '.join(rows.rows[0])}")  # fmt: skip

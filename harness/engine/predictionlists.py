@@ -2,25 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, cast
 
-from harness.engine.predictions import IN_MEMORY, Given, Material, Truth, binary_of, paired, reference_texts
-from harness.engine.wants import Reading, Wants
-from harness.errors import DataError, UsageError
-from harness.types import Answer, Key, Label, Likelihoods, Number, Output, Ranking, Sample, Text, Vectors
+import numpy as np
 
-_ANSWERS: Mapping[str, type] = {
-    "text": Text, "label": Label, "ranking": Ranking, "number": Number, "likelihoods": Likelihoods, "vectors": Vectors,
+from harness.engine.predictions import IN_MEMORY, Given, Material, Truth, binary_of, paired, reference_texts
+from harness.engine.wants import Family, Reading, Wants
+from harness.errors import DataError, UsageError
+from harness.types import (
+    ANSWER_TYPES,
+    Answer,
+    Key,
+    Label,
+    Labels,
+    Likelihoods,
+    Number,
+    Output,
+    Ranking,
+    Ratings,
+    Sample,
+    Tags,
+    Text,
+    Vectors,
+)
+
+_ANSWERS: Mapping[str, tuple[type, ...]] = {
+    "text": (Text,), "label": (Label, Labels), "ranking": (Ranking,), "number": (Number,), "likelihoods": (Likelihoods,),
+    "vectors": (Vectors,), "tags": (Tags,), "ratings": (Ratings,),
 }  # fmt: skip
 
 
 def material_of_lists(wants: Wants, predictions: Any, truth: Truth | None, reading: Reading) -> Material:
     """Pair predictions in memory with truth.
 
-    Texts are strings; labels strings, integers or booleans; probabilities mappings from label to number, or one number (of the
-    positive label); rankings mappings from document to score, or Rankings. Any answer type may stand for itself, an Output too.
+    Texts are strings; labels strings, integers or booleans, several at once a list or set of strings; probabilities mappings
+    from label to number, or one number (of the positive label); rankings mappings from document to score; tags a list of
+    strings; ratings a list of numbers, strings and None; vectors an array ``(dim,)`` or ``(m, dim)``. Any answer type may
+    stand for itself, an Output too.
     """
     ids, values, by_id = _items(predictions, "predictions")
     need_scores = wants.family == "label" and any(_is_score(value, wants) for value in values)
@@ -47,8 +68,9 @@ def truth_of_lists(wants: Wants, references: Any) -> Truth:
         if not by_id:
             raise UsageError("score: judgements must be a mapping {query: {document: grade}}")
         samples = [Sample(id_, qrels=_grades(value, id_)) for id_, value in zip(ids, values)]
-    elif wants.family == "label":
-        samples = [Sample(id_, target=_target(value)) for id_, value in zip(ids, values)]
+    elif wants.family != "text" and "references" not in wants.truth:
+        plain = wants.family != "label"
+        samples = [Sample(id_, target=value if plain else _target(value)) for id_, value in zip(ids, values)]
     else:
         samples = [Sample(id_, references=reference_texts(value, f"references[{id_}]")) for id_, value in zip(ids, values)]
     return Truth(IN_MEMORY, samples, by_id)
@@ -76,7 +98,7 @@ def _is_score(value: Any, wants: Wants) -> bool:
 
 
 def _answer(value: Any, wants: Wants, id_: str) -> Answer:
-    if isinstance(value, _ANSWERS.get(wants.family, tuple(_ANSWERS.values()))):
+    if isinstance(value, _ANSWERS.get(wants.family, ANSWER_TYPES)):
         return cast("Answer", value)
     match wants.family:
         case "text" if isinstance(value, str):
@@ -84,13 +106,25 @@ def _answer(value: Any, wants: Wants, id_: str) -> Answer:
         case "label" if isinstance(value, Mapping):
             probabilities = {str(label): float(number) for label, number in value.items()}
             return Label(max(probabilities, key=probabilities.__getitem__, default=None), probabilities)
+        case "label" if isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value):
+            return Labels(tuple(sorted(value) if isinstance(value, set | frozenset) else value))
         case "label" if value is None or isinstance(value, str | Integral) or _is_flag(value):
             return Label(None if value is None else str(value))
         case "ranking" if isinstance(value, Mapping):
             return Ranking(tuple(map(str, value)), tuple(map(float, value.values())))
         case "number" if isinstance(value, Real):
             return Number(float(value))
+        case "tags" if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return Tags(tuple(value))
+        case "ratings" if isinstance(value, list | tuple):
+            return Ratings(tuple(None if _is_nan(item) else item for item in value))
+        case "vectors" if getattr(value, "ndim", 0) in (1, 2) or isinstance(value, list | tuple):
+            return Vectors(np.atleast_2d(np.asarray(value, dtype=np.float64)))  # type: ignore[arg-type]
     raise DataError(f"predictions[{id_}]: {wants.who} cannot take {value!r:.60} ({type(value).__name__})")
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
 
 
 def _is_flag(value: Any) -> bool:
@@ -98,7 +132,23 @@ def _is_flag(value: Any) -> bool:
 
 
 def _target(value: Any) -> Any:
-    return value if value is None else str(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [str(item) for item in value]
+    return value if value is None or isinstance(value, Mapping) else str(value)
+
+
+def held_in(predictions: Any) -> Callable[[Sequence[Family]], Family]:
+    """Which of several kinds of answers a list holds, by its first item; the first kind where that does not tell."""
+
+    def held(families: Sequence[Family]) -> Family:
+        values = list(predictions.values()) if isinstance(predictions, Mapping) else list(predictions)
+        first = values[0].answer if values and isinstance(values[0], Output) else values[0] if values else None
+        kinds = [family for family in families if isinstance(first, _ANSWERS[family])]
+        is_array = getattr(first, "ndim", 0) > 0 or isinstance(first, list | tuple)
+        guess = "vectors" if is_array else "number" if isinstance(first, Real) and "number" in families else "label"
+        return kinds[0] if kinds else guess if guess in families else families[0]  # type: ignore[return-value]
+
+    return held
 
 
 def _grades(value: Any, id_: str) -> dict[str, int]:

@@ -12,9 +12,24 @@ from harness.engine.predictions import Binary, reference_texts
 from harness.engine.wants import Reading, Wants
 from harness.errors import DataError, did_you_mean, nearest
 from harness.models.stored import row_key, row_output
-from harness.types import Key, Label, Likelihoods, Number, Output, Ranking, Sample, Text, Vectors
+from harness.types import (
+    ANSWER_TYPES,
+    Key,
+    Label,
+    Labels,
+    Likelihoods,
+    Number,
+    Output,
+    Ranking,
+    Ratings,
+    Sample,
+    Tags,
+    Text,
+    Vectors,
+)
 
 TEXTS, LABELS, SCORES = ("text", "prediction"), ("prediction", "label"), ("score", "probability")
+NUMBERS = ("value", "prediction")
 """The columns of predictions that are looked for, in this order, where none is named."""
 TARGETS = ("target",)
 REFERENCES = ("references", "reference", "target")
@@ -23,10 +38,12 @@ REFERENCES = ("references", "reference", "target")
 ReadRow: TypeAlias = Callable[[Mapping[str, Any], Key], Output]
 
 _ANSWERS: Mapping[str, tuple[type, ...]] = {
-    "text": (Text,), "label": (Label,), "ranking": (Ranking,), "number": (Number,), "likelihoods": (Likelihoods,),
-    "vectors": (Vectors,), "any": (Text, Label, Ranking, Number, Likelihoods, Vectors),
+    "text": (Text,), "label": (Label, Labels), "ranking": (Ranking,), "number": (Number,), "likelihoods": (Likelihoods,),
+    "vectors": (Vectors,), "tags": (Tags,), "ratings": (Ratings,), "any": ANSWER_TYPES,
 }  # fmt: skip
-_BESIDE = ("contexts", "citations", "usage", "latency_s", "error", "finish_reason", "truncated")
+_BESIDE = ("contexts", "citations", "usage", "latency_s", "first_token_s", "error", "finish_reason", "truncated")
+_NOTHING = frozenset({"", "na", "n/a", "nan", "null", "none"})
+"""What a table's cell holds that has no number."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +126,15 @@ def _reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Bin
             return lambda row, key: row_output({**_beside(row, rows), "text": value_at(row, column)}, key)
     if wants.family == "label":
         return _label_reader(rows, wants, reading, binary)
+    if wants.family == "number":
+        return _number_reader(rows, reading)
+    if wants.family == "ratings" and (rows.is_table or reading.field is not None):
+        return _ratings_reader(rows, reading)
     return partial(row_output, wanted=() if wants.family == "any" else _ANSWERS[wants.family])
 
 
 def _label_reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Binary]) -> ReadRow:
-    is_stored = not rows.is_table and (rows.has("probabilities") or rows.has("answer"))
+    is_stored = not rows.is_table and any(rows.has(name) for name in ("probabilities", "answer", "labels", "logprobs"))
     label = rows.column(reading.label, () if is_stored else LABELS)
     score = rows.column(reading.score, () if is_stored else SCORES) if "probabilities" in wants.needs else None
     if "label" in wants.needs and label is None and not is_stored:
@@ -127,6 +148,55 @@ def _label_reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[
     return lambda row, key: row_output(
         {**_beside(row, rows), "label": value_at(row, label), "probabilities": row.get("probabilities")}, key
     )
+
+
+def _number_reader(rows: Rows, reading: Reading) -> ReadRow:
+    column = rows.column(reading.field, NUMBERS)
+    if column is None and rows.is_table:
+        raise _no_column(rows, "the number", "field", NUMBERS)
+    if column is None or (column == "value" and not rows.is_table):
+        return partial(row_output, wanted=_ANSWERS["number"])
+
+    def read(row: Mapping[str, Any], key: Key) -> Output:
+        found = {name: to_number(row.get(at), name) for name, at in (("low", "low"), ("high", "high"))}
+        value = to_number(value_at(row, column), column)
+        if value is None:
+            return Output(key, None, error=f"no {column}")
+        return row_output({**_beside(row, rows), "value": value, **found}, key)
+
+    return read
+
+
+def to_number(value: Any, what: str) -> float | None:
+    """The number of a field; None where it is empty or not a number (NaN). Raises DataError for other text."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING):
+        return None
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return to_score(value, what)
+
+
+def _ratings_reader(rows: Rows, reading: Reading) -> ReadRow:
+    """A column a rater: those that are named, else all but the id; numbers if every cell is one."""
+    named = None if reading.field is None else [name.strip() for name in reading.field.split(",")]
+    raters = named or [name for name in rows.rows[0] if name not in ("id", "target", reading.group)]
+    cells = {str(row.get(name) or "").strip() for row in rows.rows for name in raters}
+    are_numbers = all(cell.lower() in _NOTHING or _is_number(cell) for cell in cells)
+
+    def rating(row: Mapping[str, Any], rater: str) -> float | str | None:
+        value = value_at(row, rater)
+        if value is None or str(value).strip().lower() in _NOTHING:
+            return None
+        return to_score(value, rater) if are_numbers else str(value).strip()
+
+    return lambda row, key: Output(key, Ratings(tuple(rating(row, rater) for rater in raters)))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return not math.isnan(float(text))
+    except ValueError:
+        return False
 
 
 def _score_reader(score: str, label: str | None, binary: Binary) -> ReadRow:
@@ -157,30 +227,58 @@ def _beside(row: Mapping[str, Any], rows: Rows) -> dict[str, Any]:
 
 
 def samples_of(rows: Rows, wants: Wants, reading: Reading, *, alone: bool) -> list[Sample] | None:
-    """The sample of every row, in its order; None if the rows hold no truth.
+    """The sample of every row, in its order, with all that the row says of it; None if truth is wanted and no row holds any.
 
     ``alone`` : the file holds truth and no predictions, so that its ``text`` or ``label`` column can only be the truth.
     """
-    column = _truth_column(rows, wants, reading, alone)
-    if column is None:
+    column = _truth_column(rows, wants, reading, alone) if wants.truth else None
+    if column is None and wants.truth:
         return None
     samples = []
     for index, (row, key) in enumerate(zip(rows.rows, rows.keys)):
-        found = rows.reading(index, partial(_truth, row, column, wants, is_named=reading.target is not None))
-        choices = row.get("choices")
-        samples.append(Sample(key.sample_id, choices=tuple(choices) if isinstance(choices, list) else (), **found))
+        found: dict[str, Any] = rows.reading(index, partial(_beside_truth, row, reading))
+        if column is not None:
+            found |= rows.reading(index, partial(_truth, row, column, wants, is_named=reading.target is not None))
+        samples.append(Sample(key.sample_id, **found))
     return samples
+
+
+def own_samples(rows: Rows, reading: Reading) -> list[Sample]:
+    """What the rows of predictions say of their samples, where the truth is in another file."""
+    return [Sample(key.sample_id, **rows.reading(index, partial(_beside_truth, row, reading)))
+            for index, (row, key) in enumerate(zip(rows.rows, rows.keys))]  # fmt: skip
+
+
+def _beside_truth(row: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+    """Choices, contexts, slices and cluster of a row; the input is the row itself, or the ``input`` object that it has."""
+    choices, contexts, slices, given = (row.get(name) for name in ("choices", "contexts", "slices", "input"))
+    found: dict[str, Any] = {"input": given if isinstance(given, Mapping) else row}
+    if isinstance(choices, list):
+        found["choices"] = tuple(choices)
+    if contexts:
+        found["contexts"] = reference_texts(contexts, "contexts")
+    if isinstance(slices, Mapping):
+        found["slices"] = {str(key): str(value) for key, value in slices.items()}
+    if reading.group is not None:
+        found["group"] = str(value_at(row, reading.group))
+    return found
 
 
 def _truth_column(rows: Rows, wants: Wants, reading: Reading, alone: bool) -> str | None:
     if "qrels" in wants.truth:
         return rows.column(None, ("qrels",))
-    if wants.family != "label":
+    if wants.family == "text" or "references" in wants.truth:
         return rows.column(reading.target, (*REFERENCES, "text") if alone else REFERENCES)
-    column = rows.column(reading.target, (*TARGETS, "label") if alone else TARGETS)
-    if column is None and wants.only_scores:
+    column = rows.column(reading.target, (*TARGETS, *_ALONE.get(wants.family, ())) if alone else TARGETS)
+    if column is None and wants.family == "label" and wants.only_scores:
         return reading.label
     return column
+
+
+_ALONE: Mapping[str, tuple[str, ...]] = {
+    "label": ("label", "labels"), "number": ("value",), "tags": ("tags",), "vectors": ("label",),
+}  # fmt: skip
+"""Further columns of a file that holds nothing but truth."""
 
 
 def _truth(row: Mapping[str, Any], column: str, wants: Wants, *, is_named: bool) -> dict[str, Any]:
@@ -189,9 +287,11 @@ def _truth(row: Mapping[str, Any], column: str, wants: Wants, *, is_named: bool)
         if not isinstance(value, Mapping) or not all(type(grade) is int for grade in value.values()):
             raise DataError(f"qrels must be an object from document to integer grade, got {value!r:.60}")
         return {"qrels": value}
-    if wants.family == "label":
-        if isinstance(value, list | dict):
-            raise DataError(f"{column} must be a label, got {value!r:.60}")
+    if wants.family == "number":
+        return {"target": to_number(value, column)}
+    if wants.family == "label" and isinstance(value, dict) and not wants.only_scores:
+        raise DataError(f"{column} must be a label or a list of labels, got {value!r:.60}")
+    if wants.family != "text" and "references" not in wants.truth:
         return {"target": value}
     return {"references": () if value is None else reference_texts(value, column)}
 

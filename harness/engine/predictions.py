@@ -38,11 +38,12 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Predictions as they were read."""
+    """Predictions as they were read. ``own`` : what their rows say of their samples (contexts, slices), one an output."""
 
     name: str
     outputs: list[Output]
     by_id: bool
+    own: Sequence[Sample] = ()
 
 
 # ── scores of one label ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -88,6 +89,30 @@ def paired(given: Given, truth: Truth | None, wants: Wants) -> Material:
     By id where both have ids, else in order. Rankings are scored for the queries that are on both sides, as trec_eval does; of
     other answers, a sample without one is missing. Raises DataError where the two do not fit.
     """
+    found = _paired(given, truth, wants)
+    if not given.own:
+        return found
+    own = {output.key: sample for output, sample in zip(given.outputs, given.own)}
+    in_place = {id(sample): sample for sample in given.own}
+    samples = []
+    for position, (sample, output) in enumerate(zip(found.samples, found.outputs)):
+        # In order, the outputs may have got the ids of the truth: their places tell whose rows they are.
+        mine = own.get(output.key) or (given.own[position] if len(found.outputs) == len(given.own) else None)
+        samples.append(sample if mine is None or id(sample) in in_place else completed(sample, mine))
+    return Material(samples, found.outputs, found.notes)
+
+
+def completed(sample: Sample, own: Sample) -> Sample:
+    """A sample of the truth with what the row of its prediction says beside it."""
+    return replace(
+        sample, input=sample.input or own.input, choices=sample.choices or own.choices,
+        contexts=sample.contexts or own.contexts,
+        references=sample.references or own.references, target=own.target if sample.target is None else sample.target,
+        group=own.group if sample.group is None else sample.group, slices=sample.slices or own.slices,
+    )  # fmt: skip
+
+
+def _paired(given: Given, truth: Truth | None, wants: Wants) -> Material:
     _check_unique(given)
     if truth is None:
         ids = dict.fromkeys(output.key.sample_id for output in given.outputs)

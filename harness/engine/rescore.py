@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import time
@@ -14,6 +15,7 @@ from harness.codec import decode_answer, decode_sample, loads
 from harness.engine.environment import environment
 from harness.engine.plan import ANSWER_NEEDS, answer_needs
 from harness.engine.record import Scored, collect, signatures
+from harness.engine.roles import ENCODER, opened_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.standings import standings
 from harness.errors import UsageError
@@ -146,10 +148,12 @@ def _score(
     scored = []
     try:
         for unit in stored:
-            scorer = Scorer(metrics[unit], unit)
-            for block in unit.blocks():
-                columns = scorer.add([decode_sample(s) for s in block["sample"]], _outputs(block))
-                writer.write(block, columns)
+            with contextlib.ExitStack() as stack:
+                scorer = Scorer(metrics[unit], unit, opened_roles(metrics[unit], _encoders(parent), stack))
+                for block in unit.blocks():
+                    columns = scorer.add([decode_sample(s) for s in block["sample"]], _outputs(block))
+                    writer.write(block, columns)
+                scorer.score_held()
             if metrics[unit]:
                 primary = _primary(unit, parent, list(metrics[unit]))
                 scored.append(Scored(unit.entry, unit.model, unit.cell, unit.task, primary, scorer))
@@ -158,6 +162,13 @@ def _score(
         raise
     writer.close()
     return scored
+
+
+def _encoders(parent: RunRecord) -> dict[str, str]:
+    """The sources of the sentence encoders that served the run, by role."""
+    roles: Mapping[str, Mapping[str, Any]] = parent.config.get("roles") or {}
+    encoders = {name: entry for name, entry in roles.items() if entry.get("backend") == ENCODER}
+    return {name: str(entry["source"]) for name, entry in encoders.items() if "source" in entry}
 
 
 def _outputs(block: Block) -> list[Output]:

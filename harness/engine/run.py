@@ -21,6 +21,7 @@ from harness.engine.journal import Journal
 from harness.engine.plan import Plan, Unit
 from harness.engine.rankings import RankingsFile
 from harness.engine.record import UnitResult, build_record, row_columns
+from harness.engine.roles import encoder_at, is_source, wanted_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.waves import Player, Stopped, Tally
 from harness.errors import DataError, Interrupted
@@ -134,7 +135,7 @@ class _Run:
         unit.model.backend.start_task(TaskView(unit.task.name, data.corpus()))
         clock = time.monotonic()
         self.options.listener(UnitStarted(unit.entry, unit.task.name, total))
-        scorer = Scorer(dict(zip(unit.task.metric_specs, unit.task.metrics)), data)
+        scorer = Scorer(dict(zip(unit.task.metric_specs, unit.task.metrics)), data, self._metric_roles(unit))
         for warning in scorer.warnings:
             self.say(f"{unit.task.name}: {warning}")
         player = Player(
@@ -155,6 +156,7 @@ class _Run:
                 result.note_hashes(columns_of_rows["sample_hash"][:: len(self.config.seeds)])
                 if rankings is not None:
                     rankings.write(rows)
+        scorer.score_held()
         result.seconds = time.monotonic() - clock
         if result.fingerprint() != data.facts.fingerprint:
             raise DataError(f"{unit.task.where('data')}: the data changed while the run was going; start it again")
@@ -171,12 +173,20 @@ class _Run:
     def _model_hash(self, signature: Mapping[str, Any]) -> str:
         return digest(dumps([signature, self.config.cache]))
 
+    def _metric_roles(self, unit: Unit) -> Mapping[str, Backend]:
+        return {name: self._role(name) for name in wanted_roles(unit.task.metrics)}
+
+    def _role(self, name: str) -> Backend:
+        """The model of a role, opened when it is first asked for."""
+        if name not in self.roles:
+            role = encoder_at(name) if is_source(name) and name not in self.config.roles else self.config.roles[name].backend
+            role.open(Resources(self.options.cache_dir, {}, self.say, self._checkpoint))
+            self.roles[name] = role
+        return self.roles[name]
+
     def _resources(self, model: ModelConfig) -> Resources:
         for name in model.backend.needs_roles():
-            if name not in self.roles:
-                role = self.config.roles[name].backend
-                role.open(Resources(self.options.cache_dir, {}, self.say, self._checkpoint))
-                self.roles[name] = role
+            self._role(name)
         return Resources(self.options.cache_dir, dict(self.roles), self.say, self._checkpoint)
 
     def _checkpoint(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import MAX_BOOTSTRAP
-from harness.engine.predictionfiles import held, material_of_file, truth_of_files
-from harness.engine.predictionlists import material_of_lists, truth_of_lists
+from harness.engine.predictionfiles import held, held_by, material_of_file, truth_of_files
+from harness.engine.predictionlists import held_in, material_of_lists, truth_of_lists
 from harness.engine.predictions import Material, Truth
+from harness.engine.roles import opened_roles
 from harness.engine.scoring import Scorer, Settings, make_settings
 from harness.engine.wants import AS_IT_LOOKS, Reading, Wants, check_reading, wants_of
-from harness.errors import UsageError
+from harness.errors import DataError, UsageError
 from harness.plugins import metric as metric_of
+from harness.protocols import Backend, Metric, PairMetric
 from harness.types import Estimate, FloatArray, Table
 
 __all__ = ["Reading", "RowValues", "ScoreResult", "score"]
@@ -78,6 +82,7 @@ def score(
     references: Any = None,
     *,
     reading: Reading = AS_IT_LOOKS,
+    roles: Mapping[str, Backend | str] | None = None,
     level: float = 0.95,
     n_bootstrap: int = 1000,
     seed: int = 0,
@@ -88,11 +93,13 @@ def score(
     ----------
     specs : ``"bleu"``, ``["rouge_l", "rouge(type=1)"]``, ``"ndcg@10"``.
     predictions : a path, an open binary stream, or what is in memory: a list of texts, labels, scores or
-        ``{label: probability}``; a mapping from ids to these; ``{query: {document: score}}``.
+        ``{label: probability}``, numbers, tags, vectors; a mapping from ids to these; ``{query: {document: score}}``.
     references : a path or stream, or several of them (of texts); in memory a list of texts or of lists of texts, of targets, a
         mapping from ids to these, ``{query: {document: grade}}``. Where predictions are in memory a list is one of references,
-        not of paths. None where the metrics need none or the rows of the predictions hold them.
+        not of paths. None where the metrics need none or the rows of the predictions hold them. For metrics that compare two
+        systems (``rbo``) it is the other system's predictions; for those ``against`` a file (``fid``) it is that file.
     reading : how files are read.
+    roles : models for the metrics that ask for one, by role: an opened backend, or the source of a sentence encoder.
     level, n_bootstrap, seed : of the intervals.
 
     Returns
@@ -109,11 +116,56 @@ def score(
     if not metrics:
         raise UsageError("score: name at least one metric")
     settings = _settings(level, n_bootstrap, seed)
-    wants = wants_of(metrics)
+    if _is_file(predictions):
+        predictions = held(predictions)
+    metrics, references = _with_file_against(metrics, references)
+    wants = wants_of(metrics, held_by(predictions) if _is_file(predictions) else held_in(predictions))
     check_reading(wants, reading)
+    if any(isinstance(metric, PairMetric) for metric in metrics.values()):
+        return _score_pairs(metrics, wants, predictions, references, reading, settings)
     material = _material(wants, predictions, references, reading)
-    scorer = Scorer(metrics, material.samples)
-    return _results(scorer, material, settings)
+    with contextlib.ExitStack() as stack:
+        scorer = Scorer(metrics, material.samples, opened_roles(metrics, roles or {}, stack))
+        return _results(scorer, material, settings)
+
+
+def _with_file_against(metrics: Mapping[str, Metric], references: Any) -> tuple[dict[str, Metric], Any]:
+    """Metrics that need no references but a file to compare ``against`` take the file of references for it."""
+    placed = dict(metrics)
+    for spec, metric in metrics.items():
+        if isinstance(references, str | Path | list) and getattr(metric, "against", "") is None:
+            [file] = references if isinstance(references, list) and len(references) == 1 else [references]
+            if isinstance(file, str | Path):
+                placed[spec] = dataclasses.replace(metric, against=Path(file))  # type: ignore[call-arg]
+    took = any(placed[spec] is not metrics[spec] for spec in metrics)
+    needs_more = any(metric.needs & {"references", "target", "qrels"} for metric in metrics.values())
+    return placed, None if took and not needs_more else references
+
+
+def _score_pairs(
+    metrics: Mapping[str, Metric], wants: Wants, predictions: Any, others: Any, reading: Reading, settings: Settings
+) -> list[ScoreResult]:
+    """Two systems' outputs, paired by id; an item that one of them lacks is left out, and counted."""
+    alone = [spec for spec, metric in metrics.items() if not isinstance(metric, PairMetric)]
+    if alone:
+        what = "some compare two systems' outputs"
+        raise UsageError(f"score: of {wants.who} {what}, and {alone[0]} does not: score it in a call of its own")
+    if isinstance(others, list | tuple) and len(others) == 1 and _is_file(others[0]):
+        others = others[0]
+    if others is None:
+        raise UsageError(f"score: {wants.who} compares two systems: give the other one's predictions as references (-r)")
+    first, second = (_material(wants, given, None, reading) if not _is_file(given)
+                     else material_of_file(wants, held(given), None, reading) for given in (predictions, others))
+    theirs = {output.key: output for output in second.outputs}
+    both = [(s, o, theirs[o.key]) for s, o in zip(first.samples, first.outputs) if o.key in theirs]
+    left_out = len(first.outputs) + len(second.outputs) - 2 * len(both)
+    notes = (f"{left_out} outputs left out: the other system has none with that id",) if left_out else ()
+    if not both:
+        raise DataError("score: the two systems' predictions have no id in common")
+    samples, ours, others_ = (list(column) for column in zip(*both))
+    by_key = {output.key: output for output in others_}
+    paired = {spec: dataclasses.replace(metric, others=by_key) for spec, metric in metrics.items()}  # type: ignore[call-arg]
+    return _results(Scorer(paired, samples), Material(samples, ours, notes), settings)
 
 
 def _settings(level: float, n_bootstrap: int, seed: int) -> Settings:
@@ -140,7 +192,7 @@ def _material(wants: Wants, predictions: Any, references: Any, reading: Reading)
     if in_memory:
         material = material_of_lists(wants, predictions, truth, reading)
     else:
-        material = material_of_file(wants, held(predictions), truth, reading)
+        material = material_of_file(wants, predictions, truth, reading)
     return Material(material.samples, material.outputs, (*notes, *material.notes))
 
 

@@ -94,16 +94,9 @@ class Scorer:
             self._held[1].extend(outputs)
         return columns
 
-    def finish(self) -> dict[str, MetricColumn]:
-        """After the last block: score those metrics that need all rows at once, and give what is kept of each of them."""
-        self._score_held()
-        held = {name: self._blocks[name][0] for name, metric in self.metrics.items()
-                if metric.scope == "corpus" and self._blocks[name]}
-        return {name: MetricColumn(_values(block), block.stats, block.missing) for name, block in held.items()}
-
     def estimates(self, settings: Settings) -> dict[str, Estimate]:
         """The value of every metric over all rows."""
-        self._score_held()
+        self.score_held()
         return {name: self._estimate(name, None, settings) for name in self.metrics}
 
     def slices(self, settings: Settings) -> list[tuple[str, str, str, Estimate]]:
@@ -119,7 +112,7 @@ class Scorer:
     def tables(self) -> dict[str, dict[str, Table]]:
         """Curves and matrices of the metrics that have some."""
         found = {}
-        self._score_held()
+        self.score_held()
         for name in self.metrics:
             stats, missing, _ = self._all(name)
             kept = np.delete(stats, missing_rows(stats, missing), axis=0)
@@ -155,7 +148,8 @@ class Scorer:
         for key, values in self._slices.items():
             values.extend(sample.slices.get(key) for sample in samples)
 
-    def _score_held(self) -> None:
+    def score_held(self) -> None:
+        """After the last block: score the metrics that need all rows at once, while the models that serve them are open."""
         for name, metric in self.metrics.items():
             if metric.scope == "corpus" and not self._blocks[name] and self._units:
                 self._blocks[name].append(_score(metric, *self._held))

@@ -2,44 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from harness.engine.plan import ANSWER_NEEDS
 from harness.errors import UsageError, nearest
 from harness.protocols import Metric
 
-Family = Literal["text", "label", "ranking", "number", "likelihoods", "vectors", "any"]
-Form = Literal["text", "jsonl", "csv", "tsv", "trec"]
+Family = Literal["text", "label", "ranking", "number", "likelihoods", "vectors", "tags", "ratings", "any"]
+Form = Literal["text", "jsonl", "csv", "tsv", "trec", "conll", "npy"]
 
 _FAMILY_OF: Mapping[str, Family] = {
     "text": "text", "label": "label", "probabilities": "label", "logprobs": "label", "ranking": "ranking", "number": "number",
-    "likelihoods": "likelihoods", "vectors": "vectors",
+    "likelihoods": "likelihoods", "vectors": "vectors", "tags": "tags", "ratings": "ratings",
 }  # fmt: skip
 _FORMS: Mapping[Family, tuple[Form, ...]] = {
     "text": ("text", "jsonl", "csv", "tsv"), "label": ("text", "jsonl", "csv", "tsv"), "ranking": ("trec", "jsonl"),
+    "number": ("text", "jsonl", "csv", "tsv"), "tags": ("conll", "jsonl"), "ratings": ("csv", "jsonl", "tsv"),
+    "vectors": ("npy", "jsonl"),
 }  # fmt: skip
 _OPTIONS: Mapping[str, tuple[Family, ...]] = {
-    "field": ("text",), "target": ("text", "label"), "label": ("label",), "score": ("label",), "positive": ("label",),
+    "field": ("text", "number", "ratings"), "target": ("text", "label", "number", "tags", "vectors"), "label": ("label",),
+    "score": ("label",), "positive": ("label",),
 }  # fmt: skip
 _FIELDS: Mapping[str, str] = {
-    "likelihoods": "log-likelihoods (an answer of type likelihoods)", "number": "value", "timing": "latency_s",
-    "usage": "usage", "vectors": "an answer of type vectors",
+    "likelihoods": "logprob and n_tokens (or an answer of type likelihoods)", "timing": "latency_s", "usage": "usage",
 }  # fmt: skip
 """What a row calls the things that stand in JSON lines alone."""
+_TRUTH = frozenset({"references", "target", "qrels"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How files are read; what is None follows from the metrics and from what the first lines look like.
 
-    input_format : ``text`` (a line an answer), ``jsonl``, ``csv``, ``tsv`` or ``trec``.
-    field : the field or column that holds the text.
+    input_format : ``text`` (a line an answer), ``jsonl``, ``csv``, ``tsv``, ``trec``, ``conll`` or ``npy``.
+    field : the field or column that holds the text or the number; of ratings, the columns of the raters (``a,b,c``).
     target : the field or column that holds the truth: references of texts, targets of labels.
     label : the field or column that holds the predicted label.
     score : the field or column that holds the score or probability of the positive label.
     positive : the label that scores are of; by default, of two labels, the one that sorts last.
+    group : the field or column that names the cluster of a row: whole clusters are resampled then.
     """
 
     input_format: str | None = None
@@ -48,6 +51,7 @@ class Reading:
     label: str | None = None
     score: str | None = None
     positive: str | None = None
+    group: str | None = None
 
     def __post_init__(self) -> None:
         forms = get_args(Form)
@@ -75,8 +79,8 @@ class Wants:
 
     @property
     def truth(self) -> frozenset[str]:
-        """What samples, not answers, must have: references, target, qrels, …"""
-        return self.needs - ANSWER_NEEDS
+        """What samples, not answers, must have and a file of references can give: references, target, qrels."""
+        return self.needs & _TRUTH
 
     @property
     def only_scores(self) -> bool:
@@ -95,17 +99,31 @@ class Wants:
         return " and ".join(named) or "an answer"
 
 
-def wants_of(metrics: Mapping[str, Metric]) -> Wants:
-    """What these metrics take together. Raises UsageError where they need different kinds of answers, or a model."""
-    families: dict[Family, str] = {}
+def wants_of(metrics: Mapping[str, Metric], held: Callable[[Sequence[Family]], Family]) -> Wants:
+    """What these metrics take together. Where that may be one kind of answer or another, ``held`` says which one is there.
+
+    Raises UsageError where they need different kinds of answers.
+    """
+    families: dict[str, frozenset[Family]] = {}
     for spec, metric in metrics.items():
-        for need in sorted(metric.needs & _FAMILY_OF.keys()):
-            families.setdefault(_FAMILY_OF[need], spec)
-    if len(families) > 1:
-        (one, first), (other, second) = list(families.items())[:2]
-        raise UsageError(f"score: {first} needs {_named(one)} and {second} needs {_named(other)}: score them in two calls")
+        for need in sorted(metric.needs):
+            kinds = frozenset(_FAMILY_OF[word] for word in need.split("|") if word in _FAMILY_OF)
+            if kinds:
+                families[spec] = families.get(spec, kinds) & kinds
+    possible = frozenset.intersection(*families.values()) if families else frozenset[Family]({"any"})
+    if not possible:
+        raise _kinds_apart(families)
+    in_order: Sequence[Family] = sorted(possible)
+    family = in_order[0] if len(in_order) == 1 else held(in_order)
     needs = frozenset[str]().union(*(metric.needs for metric in metrics.values()))
-    return Wants(next(iter(families), "any"), needs, ", ".join(metrics))
+    return Wants(family, needs, ", ".join(metrics))
+
+
+def _kinds_apart(families: Mapping[str, frozenset[Family]]) -> UsageError:
+    (first, one), *others = families.items()
+    second, other = next(((spec, kinds) for spec, kinds in others if not kinds & one), others[-1])
+    return UsageError(f"score: {first} needs {_or([_named(kind) for kind in sorted(one)])} and {second} needs "
+                      f"{_or([_named(kind) for kind in sorted(other)])}: score them in two calls")  # fmt: skip
 
 
 def check_reading(wants: Wants, reading: Reading) -> None:
@@ -116,9 +134,9 @@ def check_reading(wants: Wants, reading: Reading) -> None:
         if getattr(reading, option) is not None and wants.family not in families:
             of = _or([_named(family) for family in families])
             raise UsageError(f"score: --{option} is for metrics of {of}; {wants.who} needs {_named(wants.family)}")
-    if reading.target is not None and not wants.truth - {"choices", "contexts"}:
+    if reading.target is not None and not wants.truth:
         raise UsageError(f"score: --target names references or targets, and {wants.who} needs none")
-    if reading.input_format == "text" and (reading.names_columns or reading.target is not None):
+    if reading.input_format == "text" and (reading.names_columns or reading.target is not None or reading.group is not None):
         raise UsageError("score: lines of plain text have no fields: name none, or give input format jsonl, csv or tsv")
 
 

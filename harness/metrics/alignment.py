@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.metrics.tokenize import IntArray
 
+WordArray: TypeAlias = NDArray[np.int32]
 MARGIN = 10
 """Columns of padding, so that a block of that many words may be looked up from any position."""
 
@@ -18,12 +19,12 @@ MARGIN = 10
 class Pairs:
     """n hypotheses with their references, words as numbers.
 
-    ``hyp`` : ``int64[n, width + MARGIN]``, -1 after the end; ``ref`` likewise, -2 after the end. ``n_hyp``, ``n_ref`` :
+    ``hyp`` : ``int32[n, width + MARGIN]``, -1 after the end; ``ref`` likewise, -2 after the end. ``n_hyp``, ``n_ref`` :
     ``int64[n]`` words.
     """
 
-    hyp: IntArray
-    ref: IntArray
+    hyp: WordArray
+    ref: WordArray
     n_hyp: IntArray
     n_ref: IntArray
 
@@ -43,19 +44,18 @@ class Pairs:
 class Alignment:
     """``distance`` : ``int64[n]``. ``position`` : ``int64[n, words]``, for each reference word the last position of the
     hypothesis that is used up with it, -1 before the first. ``right_hyp``, ``right_ref`` : which words are aligned with an
-    equal one.
+    equal one. ``inside`` : ``bool[n]``, whether the alignment keeps to tercom's beam.
     """
 
     distance: IntArray
     position: IntArray
     right_hyp: NDArray[np.bool_]
     right_ref: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
 
 
-def padded(sequences: Sequence[Sequence[int]], filler: int) -> tuple[IntArray, IntArray]:
-    """Sequences as rows of one array, and their lengths."""
-    lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
-    table = np.full((len(sequences), int(lengths.max(initial=0)) + MARGIN), filler, dtype=np.int64)
-    inside = np.arange(table.shape[1]) < lengths[:, None]
-    table[inside] = [word for sequence in sequences for word in sequence]
-    return table, lengths
+def padded(ids: IntArray, lengths: IntArray, filler: int) -> WordArray:
+    """Sequences that lie one after the other in ``ids`` as rows of one array."""
+    table = np.full((len(lengths), int(lengths.max(initial=0)) + MARGIN), filler, dtype=np.int32)
+    table[np.arange(table.shape[1]) < lengths[:, None]] = ids
+    return table

@@ -61,6 +61,7 @@ class Bleu(ReferenceMetric):
     bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 100.0)
     unit: ClassVar[str] = "points"
     columns: ClassVar[tuple[str, ...]] = ()
+    _block_characters: ClassVar[int] = 2**18
 
     def __post_init__(self) -> None:
         self.require(self.max_order >= 1, "max_order", "a positive integer")

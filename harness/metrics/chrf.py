@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,15 +12,14 @@ import numpy as np
 from harness.metrics.ngrams import clipped_matches, ngram_totals
 from harness.metrics.references import ReferenceMetric, References, first_best, pair_up
 from harness.metrics.tokenize import (
-    BYTE_SPACE,
     PUNCTUATION,
     Tokens,
-    byte_table,
+    byte_classes,
     characters,
+    class_table,
     cut,
+    once_each,
     one_a_line,
-    plain_spaces,
-    utf8,
 )
 from harness.types import FloatArray
 
@@ -66,6 +66,7 @@ class Chrf(ReferenceMetric):
     unit: ClassVar[str] = "points"
     columns: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"chrf_pp": {"word_order": 2}}
+    _block_characters: ClassVar[int] = 2**16
 
     def __post_init__(self) -> None:
         self.require(self.char_order >= 1, "char_order", "a positive integer")
@@ -78,9 +79,9 @@ class Chrf(ReferenceMetric):
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
         repeated, targets, starts = pair_up(predictions, references)
         texts = [text.lower() for text in (*repeated, *targets)] if self.lowercase else [*repeated, *targets]
-        counts = [_pair_counts(characters(texts, whitespace=self.whitespace), self.char_order)]
+        counts = [_pair_counts(once_each(partial(characters, whitespace=self.whitespace), texts), self.char_order)]
         if self.word_order:
-            counts.append(_pair_counts(_words(texts), self.word_order))
+            counts.append(_pair_counts(once_each(_words, texts), self.word_order))
         pairs = np.concatenate(counts, axis=1)
         best = first_best(self._f_score(pairs), starts)
         return np.column_stack([pairs[best].reshape(len(best), -1), np.ones(len(best))])
@@ -130,19 +131,20 @@ def _pair_counts(tokens: Tokens, max_order: int) -> FloatArray:
     return np.stack([np.where(ref > 0, hyp, 0.0), ref, clipped_matches(tokens, rows, n, max_order)], axis=-1)
 
 
-_PUNCTUATION = byte_table(PUNCTUATION)
+_MARK = 2
+_CLASSES = class_table({_MARK: PUNCTUATION})
 
 
 def _words(texts: Sequence[str]) -> Tokens:
     """Words between white space, one ASCII punctuation mark split off at the end or, if there is none, at the beginning."""
-    units = utf8(plain_spaces(one_a_line(texts)))
-    inside = ~BYTE_SPACE.take(units)
-    starts, ends = inside.copy(), inside.copy()
-    starts[1:] &= ~inside[:-1]
-    ends[:-1] &= ~inside[1:]
-    first, last = np.flatnonzero(starts), np.flatnonzero(ends)
-    at_end = (last > first) & _PUNCTUATION[units[last]]
-    at_beginning = (last > first) & ~at_end & _PUNCTUATION[units[first]]
+    units, classes = byte_classes(one_a_line(texts), _CLASSES)
+    inside = classes > 0
+    edges = np.flatnonzero(inside[1:] != inside[:-1])  # a text in lines begins and ends outside
+    first, last = edges[::2] + 1, edges[1::2]
+    at_end = (last > first) & ((classes[last] & _MARK) > 0)
+    at_beginning = (last > first) & ~at_end & ((classes[first] & _MARK) > 0)
+    starts = np.zeros(len(units), dtype=bool)
+    starts[first] = True
     starts[last[at_end]] = True
     starts[first[at_beginning] + 1] = True
     return cut(units, starts, inside)

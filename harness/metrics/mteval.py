@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 
 from harness.metrics.tokenize import (
-    BYTE_SPACE,
+    INSIDE,
     NEWLINE,
     Flags,
     IntArray,
     Tokens,
     Units,
-    byte_table,
+    byte_classes,
     character_table,
     characters,
+    class_table,
     code_points,
     cut,
+    once_each,
     one_a_line,
-    plain_spaces,
-    utf8,
 )
 
 Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
@@ -35,61 +35,76 @@ Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
 
 def bleu_tokens(texts: Sequence[str], tokenizer: Tokenizer) -> Tokens:
     """The tokens of each text."""
-    if tokenizer == "13a":
-        return _western(_unescaped(texts), padded=True)
-    if tokenizer == "intl":
-        return _international(one_a_line([text.rstrip() for text in texts]))
-    if tokenizer == "zh":
-        return _western(_CHINESE.sub(r" \g<0> ", one_a_line([text.strip() for text in texts])), padded=False)
-    if tokenizer == "char":
-        return characters(texts, whitespace=False)
-    units = utf8(plain_spaces(one_a_line(texts)))
-    return _cut_alone(units, BYTE_SPACE.take(units), np.zeros(len(units), dtype=bool))
+    return once_each(_TOKENIZERS[tokenizer], texts)
+
+
+_ALONE, _DIGIT = 2, 4
+_WESTERN = class_table({_ALONE: "!\"#$%&()*+/:;<=>?@[\\]^_`{|}~", _DIGIT: "0123456789"})
+_PLAIN = class_table({})
+
+
+def _western_13a(texts: Sequence[str]) -> Tokens:
+    return _western(_unescaped(texts), padded=True)
 
 
 def _unescaped(texts: Sequence[str]) -> str:
     """One text a line, without what mteval takes out: ``<skipped>``, end-of-line hyphenation, four SGML entities."""
-    if any("\n" in text for text in texts):
+    lines = "\n".join(["", *texts, ""]) if texts else "\n"
+    if lines.count("\n") > len(texts) + 1:
         lines = one_a_line([text.rstrip().replace("<skipped>", "").replace("-\n", "") for text in texts])
-    else:
-        lines = one_a_line(texts).replace("<skipped>", "")
+    elif "<skipped>" in lines:
+        lines = lines.replace("<skipped>", "")
     if "&" in lines:
         lines = lines.replace("&quot;", '"').replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">")
     return lines
 
 
-_ALONE = byte_table("!\"#$%&()*+/:;<=>?@[\\]^_`{|}~")
-_DIGIT = byte_table("0123456789")
-
-
 def _western(lines: str, *, padded: bool) -> Tokens:
     """The language-dependent part of mteval-v13a. ``padded``: a line begins and ends as if with a space."""
-    units = utf8(plain_spaces(lines))
-    alone = _ALONE.take(units)
+    units, classes = byte_classes(lines, _WESTERN)
+
+    def other(positions: IntArray) -> Flags:
+        no_digit: Flags = (classes[positions] & _DIGIT) == 0
+        return no_digit if padded else no_digit & (units[positions] != NEWLINE)
+
     dashes = np.flatnonzero(units == ord("-"))
-    alone[dashes[_DIGIT[units[dashes - 1]]]] = True
+    classes[dashes[(classes[dashes - 1] & _DIGIT) > 0]] |= _ALONE
     marks = np.flatnonzero((units == ord(".")) | (units == ord(",")))
-    other = ~_DIGIT[units]
-    if not padded:
-        other &= units != NEWLINE
-    alone[_split_marks(marks, other)] = True
-    return _cut_alone(units, BYTE_SPACE.take(units), alone)
+    classes[_split_marks(marks, other)] |= _ALONE
+    return _cut_alone(units, (classes & INSIDE) > 0, (classes & _ALONE) > 0)
 
 
-def _international(lines: str) -> Tokens:
+def _chinese(texts: Sequence[str]) -> Tokens:
+    return _western(_CHINESE.sub(r" \g<0> ", one_a_line([text.strip() for text in texts])), padded=False)
+
+
+def _single(texts: Sequence[str]) -> Tokens:
+    return characters(texts, whitespace=False)
+
+
+def _words(texts: Sequence[str]) -> Tokens:
+    units, classes = byte_classes(one_a_line(texts), _PLAIN)
+    return _cut_alone(units, classes > 0, np.zeros(len(units), dtype=bool))
+
+
+def _international(texts: Sequence[str]) -> Tokens:
     """mteval-v14 with ``--international-tokenization``: punctuation (P), symbols (S) and numbers (N) of Unicode."""
-    units = code_points(lines)
+    units = code_points(one_a_line([text.rstrip() for text in texts]))
     symbols, marks, numbers = (character_table(units, lambda c, kind=kind: unicodedata.category(c)[0] == kind)  # type: ignore[misc]
                                for kind in "SPN")
+
+    def other(positions: IntArray) -> Flags:
+        return ~numbers[units[positions]] & (units[positions] != NEWLINE)
+
     alone = symbols[units]
-    alone[_split_marks(np.flatnonzero(marks[units]), ~numbers[units] & (units != NEWLINE))] = True
-    return _cut_alone(units, character_table(units, str.isspace).take(units), alone)
+    alone[_split_marks(np.flatnonzero(marks[units]), other)] = True
+    return _cut_alone(units, ~character_table(units, str.isspace)[units], alone)
 
 
-def _split_marks(marks: IntArray, other: Flags) -> IntArray:
+def _split_marks(marks: IntArray, other: Callable[[IntArray], Flags]) -> IntArray:
     """The marks (positions of ``.,`` or of punctuation) that mteval sets apart: not those inside of numbers.
 
-    ``other`` flags what is no number, and is False at the end of a line where a line's end does not count. mteval first
+    ``other`` tells what is no number, and is False at the end of a line where a line's end does not count. mteval first
     takes pairs (something other, mark) from left to right, in which a mark can be the something: of a run of marks all
     but the last are set apart in any case, and the last one if it closes such a pair, or if something other follows.
     """
@@ -97,18 +112,21 @@ def _split_marks(marks: IntArray, other: Flags) -> IntArray:
         return marks
     first = np.flatnonzero(np.diff(marks, prepend=-2) > 1)
     last = np.append(first[1:], len(marks)) - 1
-    pairs_up = ((last - first + 1) + other[marks[first] - 1]) % 2 == 0
-    inside_number = ~pairs_up & ~other[marks[last] + 1]
+    pairs_up = ((last - first + 1) + other(marks[first] - 1)) % 2 == 0
+    inside_number = ~pairs_up & ~other(marks[last] + 1)
     return np.delete(marks, last[inside_number])
 
 
-def _cut_alone(units: Units, space: Flags, alone: Flags) -> Tokens:
+def _cut_alone(units: Units, inside: Flags, alone: Flags) -> Tokens:
     """Tokens are separated by white space; a unit that stands alone is a token by itself."""
-    inside = ~space
     starts = inside.copy()
-    starts[1:] &= space[:-1] | alone[:-1] | alone[1:]
+    starts[1:] &= ~inside[:-1] | alone[:-1] | alone[1:]
     return cut(units, starts, inside)
 
+
+_TOKENIZERS: Mapping[Tokenizer, Callable[[Sequence[str]], Tokens]] = {
+    "13a": _western_13a, "intl": _international, "zh": _chinese, "char": _single, "none": _words,
+}
 
 # sacrebleu writes two ranges beyond the basic plane with \u and five digits, which Python reads as \u2000 to \u2a6d
 # followed by a digit; compared as strings they mean U+2001 to U+2A6D, dashes and quotation marks included.

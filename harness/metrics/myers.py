@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.metrics.alignment import Alignment, Pairs
+from harness.metrics.beam import BEAM
 from harness.metrics.tokenize import IntArray
 
 Bits = NDArray[np.uint64]
@@ -19,6 +20,8 @@ MAX_REFERENCE = 64
 _ONE, _ALL = np.uint64(1), np.uint64(2**64 - 1)
 _LOW = np.array([(1 << n) - 1 for n in range(65)], dtype=np.uint64)
 _BIT = np.array([0, *(1 << n for n in range(64))], dtype=np.uint64)
+_HALVES = [(np.uint64(1 << n), np.uint64((2**64 - 1) // ((1 << (1 << n)) + 1))) for n in range(6)]
+"""For n = 0 … 5: 2^n, and the bits of every other group of 2^n, so that neighbouring groups can be added up."""
 
 
 class BitAligner:
@@ -55,11 +58,14 @@ class BitAligner:
             right_hyp[:k, i] = right != 0
             column[:k] = stop - ((diagonal & bit) != 0)
             levels[i, :k] = column[:k]
-        return Alignment(distance, *_positions(levels, n_ref), right_hyp, _unpacked(right_ref, int(n_ref.max(initial=0))))
+        right = right_hyp, _unpacked(right_ref, int(n_ref.max(initial=0)))
+        return Alignment(distance, _positions(levels, n_ref), *right, _inside_beam(levels, pairs.n_hyp, n_ref))
 
     def matches(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         """Pair, position in the hypothesis and in the reference of all equal words of these pairs."""
-        pair, hyp, ref = np.nonzero(self._equal[rows])
+        chosen = self._equal[rows]
+        cell, ref = np.divmod(np.flatnonzero(chosen), max(chosen.shape[2], 1))
+        pair, hyp = np.divmod(cell, max(chosen.shape[1], 1))
         return rows[pair], hyp, ref
 
     def distances(self, pair: IntArray, source: IntArray) -> IntArray:
@@ -93,7 +99,9 @@ def _still_going(n_hyp: IntArray) -> list[int]:
 
 
 def _ones(words: Bits) -> IntArray:
-    return np.unpackbits(words.view(np.uint8).reshape(len(words), 8), axis=1).sum(axis=1, dtype=np.int64)
+    for shift, mask in _HALVES:
+        words = (words & mask) + ((words >> shift) & mask)
+    return words.astype(np.int64)
 
 
 def _unpacked(words: Bits, width: int) -> NDArray[np.bool_]:
@@ -101,11 +109,21 @@ def _unpacked(words: Bits, width: int) -> NDArray[np.bool_]:
     return np.unpackbits(octets, axis=1, bitorder="little")[:, :width].astype(bool)
 
 
-def _positions(levels: IntArray, n_ref: IntArray) -> tuple[IntArray]:
+def _positions(levels: IntArray, n_ref: IntArray) -> IntArray:
     """For each reference word the position in the hypothesis at which it is used up, -1 before the first.
 
     ``levels[i, p]`` are the reference words used up by the first i words of hypothesis p.
     """
     n, width = len(n_ref), int(n_ref.max(initial=0))
     cells = np.bincount((np.arange(n) * (width + 1) + levels).ravel(), minlength=n * (width + 1))
-    return (np.cumsum(cells.reshape(n, width + 1), axis=1)[:, :width] - 1,)
+    position: IntArray = np.cumsum(cells.reshape(n, width + 1), axis=1)[:, :width] - 1
+    return position
+
+
+def _inside_beam(levels: IntArray, n_hyp: IntArray, n_ref: IntArray) -> NDArray[np.bool_]:
+    """Whether the alignments, ``levels`` as above, keep to the beam (a bit of it: where it is wider is left out)."""
+    row = np.arange(len(levels))[:, None] + 1
+    middle = np.minimum(np.floor(row * (n_ref / n_hyp)).astype(np.int64), n_ref)
+    after = np.concatenate([levels[1:], n_ref[None]])
+    inside: NDArray[np.bool_] = np.all((levels >= middle - BEAM) & ((after < middle + BEAM) | (row >= n_hyp)), axis=0)
+    return inside

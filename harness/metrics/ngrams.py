@@ -15,12 +15,76 @@ from harness.types import FloatArray
 def clipped_matches(tokens: Tokens, rows: IntArray, n_rows: int, max_order: int) -> FloatArray:
     """How many n-grams of each prediction its references have too: ``float64[n_rows, max_order]`` for n = 1..max_order.
 
-    The first ``n_rows`` segments of ``tokens`` are the predictions, the others are references; ``rows[s]`` is the row of
-    segment ``s``. An n-gram counts at most as often as in the reference that has it most often (Papineni et al. 2002).
-
-    An n-gram can only be shared where both of its (n-1)-grams are, so every order looks at the survivors of the one
-    before. n-grams are compared by number, never by hash: the counts are exact.
+    The first ``n_rows`` segments of ``tokens`` are the predictions, row by row, the others are references; ``rows[s]`` is
+    the row of segment ``s``. An n-gram counts at most as often as in the reference that has it most often (Papineni et al.
+    2002). n-grams are compared by number, never by hash: the counts are exact.
     """
+    bits = (int(tokens.ids.max(initial=0)) + 2).bit_length()
+    fits = n_rows.bit_length() + max_order * bits + 1 <= 63
+    if fits and len(tokens.ids) and np.array_equal(rows[n_rows:], rows[:n_rows]):
+        return _pair_matches(tokens, n_rows, max_order, bits)
+    return _row_matches(tokens, rows, n_rows, max_order)
+
+
+def ngram_totals(lengths: IntArray, max_order: int) -> FloatArray:
+    """How many n-grams segments of these lengths have: ``float64[n, max_order]``."""
+    totals: FloatArray = np.maximum(lengths[:, None] - np.arange(max_order), 0).astype(np.float64)
+    return totals
+
+
+# ── one reference a row, and few enough different tokens ────────────────────────────────────────────────────────────
+
+
+def _pair_matches(tokens: Tokens, n: int, max_order: int, bits: int) -> FloatArray:
+    """One sort for all orders: in an array sorted by (row, n-gram of the highest order) every shorter n-gram is a run too.
+
+    A run of an order is where the leading fields of the keys are equal; the lowest bit of a key tells a reference's.
+    """
+    keys = _packed(tokens, n, max_order, bits)
+    keys.sort()
+    differ = keys[1:] ^ keys[:-1]
+    referenced = np.zeros(len(keys) + 1, dtype=np.int64)
+    np.cumsum(keys & 1, out=referenced[1:])
+    row_ends = np.cumsum(tokens.lengths[:n] + tokens.lengths[n:])
+    bound = np.ones(len(keys) + 1, dtype=bool)
+    counts = np.zeros((n, max_order))
+    for order in range(1, max_order + 1):
+        np.greater_equal(differ, 1 << (1 + bits * (max_order - order)), out=bound[1:-1])
+        starts = np.flatnonzero(bound[:-1] > bound[1:])  # only of runs of two and more
+        ends = np.flatnonzero(bound[:-1] < bound[1:]) + 1
+        in_reference = referenced[ends] - referenced[starts]
+        matched = np.append(0, np.cumsum(np.minimum(in_reference, ends - starts - in_reference)))
+        counts[:, order - 1] = np.diff(matched[np.searchsorted(starts, row_ends)], prepend=0)
+    return counts
+
+
+def _packed(tokens: Tokens, n: int, max_order: int, bits: int) -> IntArray:
+    """For each token a number of fields, high to low: row, this token and those that follow, 1 in a reference.
+
+    Tokens count from 1. What follows the last token of a segment is 0 in a prediction and the highest number in a
+    reference, so that n-grams that are cut short never match.
+    """
+    keys = tokens.ids + 1
+    for ahead in range(1, max_order):
+        keys <<= bits
+        keys[:-ahead] |= tokens.ids[ahead:] + 1
+    ends = np.cumsum(tokens.lengths)
+    for left in range(1, max_order):
+        beyond = (1 << bits * (max_order - left)) - 1
+        cut_short = ends - left
+        keys[cut_short[:n][tokens.lengths[:n] >= left]] &= ~beyond
+        keys[cut_short[n:][tokens.lengths[n:] >= left]] |= beyond
+    keys <<= 1
+    keys[int(tokens.lengths[:n].sum()):] |= 1
+    keys |= np.repeat(np.tile(np.arange(n) << (max_order * bits + 1), 2), tokens.lengths)
+    return keys
+
+
+# ── any number of references and of tokens ──────────────────────────────────────────────────────────────────────────
+
+
+def _row_matches(tokens: Tokens, rows: IntArray, n_rows: int, max_order: int) -> FloatArray:
+    """An n-gram can only be shared where both of its (n-1)-grams are: every order looks at the survivors of the one before."""
     counts = np.zeros((n_rows, max_order))
     segment = np.repeat(np.arange(len(tokens.lengths)), tokens.lengths)
     row = rows[segment]
@@ -39,12 +103,6 @@ def clipped_matches(tokens: Tokens, rows: IntArray, n_rows: int, max_order: int)
             positions = np.flatnonzero((code[:-1] >= 0) & (code[1:] >= 0) & has_next)
             keys = code[positions] * span + tokens.ids[positions + order]
     return counts
-
-
-def ngram_totals(lengths: IntArray, max_order: int) -> FloatArray:
-    """How many n-grams segments of these lengths have: ``float64[n, max_order]``."""
-    totals: FloatArray = np.maximum(lengths[:, None] - np.arange(max_order), 0).astype(np.float64)
-    return totals
 
 
 def _sorted_together(keys: IntArray, positions: IntArray) -> tuple[IntArray, IntArray]:

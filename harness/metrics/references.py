@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -16,7 +17,7 @@ from harness.types import FloatArray, Output, Sample, Scores, Text
 References: TypeAlias = Sequence[str] | Sequence[Sequence[str]]
 """One reference an item, or several; item i's are ``references[i]``."""
 
-_BLOCK = 256
+_ROW_CHARACTERS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class ReferenceMetric(Metric):
 
     family: ClassVar[str] = "text"
     needs: ClassVar[frozenset[str]] = frozenset({"text", "references"})
+    _block_characters: ClassVar[int] = 2**17
 
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
         """``float64[n, d]`` for n predictions, each with at least one reference."""
@@ -71,17 +73,21 @@ class ReferenceMetric(Metric):
         return Measured(float(value[0]), self.rows(stats), stats)
 
     def _in_blocks(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
-        """Block by block: working memory does not grow with the number of texts, and fits into the processor's cache."""
-        blocks = [np.empty((0, len(self.columns)))]
-        for start in range(0, len(predictions), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            blocks.append(self.statistics(predictions[block], references[block]))
-        return np.concatenate(blocks)
+        """Block by block: working memory does not grow with the number of texts, and fits into the processor's cache.
+
+        Rows with the same references (several systems, repeats) are put into the same block, which tokenises them once.
+        """
+        stats = np.empty((len(predictions), len(self.columns)))
+        for rows in _blocks(predictions, references, self._block_characters):
+            stats[rows] = self.statistics(list(map(predictions.__getitem__, rows)), list(map(references.__getitem__, rows)))
+        return stats
 
     def _checked(self, predictions: Sequence[str], references: References) -> list[Sequence[str]]:
         if len(predictions) != len(references):
             raise MetricError(f"{self.name}: predictions and references must have the same length, "
                               f"got {len(predictions)} and {len(references)}")
+        if {*map(type, predictions), *map(type, references)} <= {str}:
+            return list(zip(references))
         several: list[Sequence[str]] = [(item,) if isinstance(item, str) else item for item in references]
         for index, (prediction, item) in enumerate(zip(predictions, several)):
             if not isinstance(prediction, str):
@@ -89,6 +95,28 @@ class ReferenceMetric(Metric):
             if not isinstance(item, list | tuple) or not item or not set(map(type, item)) <= {str}:
                 raise MetricError(f"{self.name}: references[{index}] must be a text or at least one text, got {item!r}")
         return several
+
+
+def _blocks(predictions: Sequence[str], references: Sequence[Sequence[str]], characters: int) -> Iterator[list[int]]:
+    """Row numbers of each block, rows with the same references together, of about so many characters."""
+    items = list(map(tuple, references))
+    number = dict(zip(dict.fromkeys(items), itertools.count()))
+    order = np.arange(len(items))
+    if len(number) < len(items):
+        order = np.argsort(np.fromiter(map(number.__getitem__, items), dtype=np.int64), kind="stable")
+    ends = np.cumsum(_sizes(predictions, references)[order])
+    last = np.flatnonzero(np.diff(ends // characters)) + 1
+    for rows in np.split(order, last) if items else []:
+        yield rows.tolist()
+
+
+def _sizes(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> IntArray:
+    """Characters of each row's texts, and some for the row itself."""
+    several = np.fromiter(map(len, references), dtype=np.int64, count=len(references))
+    sizes = np.fromiter(map(len, itertools.chain.from_iterable(references)), dtype=np.int64, count=int(several.sum()))
+    before = np.append(0, np.cumsum(sizes))
+    last = np.cumsum(several)
+    return np.fromiter(map(len, predictions), dtype=np.int64) + before[last] - before[last - several] + _ROW_CHARACTERS
 
 
 @dataclass(frozen=True, repr=False)

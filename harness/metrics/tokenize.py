@@ -6,7 +6,7 @@ Texts are joined and cut as one array of bytes or code points; only the distinct
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, TypeAlias
@@ -35,24 +35,38 @@ class Tokens:
     lengths: IntArray
 
 
+def once_each(tokenizer: Callable[[Sequence[str]], Tokens], texts: Sequence[str]) -> Tokens:
+    """What ``tokenizer(texts)`` gives, each text that occurs several times looked at once."""
+    first = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    tokens = tokenizer(list(first))
+    if len(first) == len(texts):
+        return tokens
+    wanted = np.fromiter(map(first.__getitem__, texts), dtype=np.int64, count=len(texts))
+    lengths = tokens.lengths[wanted]
+    before = (np.cumsum(tokens.lengths) - tokens.lengths)[wanted] - (np.cumsum(lengths) - lengths)
+    index = np.repeat(before, lengths)
+    index += np.arange(len(index))
+    return Tokens(tokens.ids[index], lengths)
+
+
 # ── the tokenisers that metrics share ───────────────────────────────────────────────────────────────────────────────
 
 
 def characters(texts: Sequence[str], *, whitespace: bool) -> Tokens:
     """Each character is a token; white space only if asked for."""
-    units = code_points("".join(texts))
+    units = code_points("".join(texts)).astype(np.int64)
     lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    table, ids = character_table(units, str.isspace), units.astype(np.int64)
-    present = np.flatnonzero(np.bincount(ids, minlength=1))
-    dense = np.zeros(len(table), dtype=np.int64)
-    dense[present] = np.arange(len(present))
-    ids = dense[ids]
-    if whitespace:
+    counts = np.bincount(units, minlength=1)
+    present = np.flatnonzero(counts)
+    kept = [unit for unit in present.tolist() if whitespace or not chr(unit).isspace()]
+    dense = np.full(len(counts), -1)
+    dense[kept] = np.arange(len(kept))
+    ids = dense[units]
+    if len(kept) == len(present):
         return Tokens(ids, lengths)
-    kept = ~table[units]
-    before = np.concatenate([[0], np.cumsum(kept)])
-    ends = np.cumsum(lengths)
-    return Tokens(ids[kept], before[ends] - before[ends - lengths])
+    positions = np.flatnonzero(ids >= 0)
+    before = np.searchsorted(positions, np.append(0, np.cumsum(lengths)))
+    return Tokens(ids[positions], np.diff(before))
 
 
 def word_runs(texts: Sequence[str], *, alphabet: str, stemmer: bool) -> Tokens:
@@ -90,13 +104,39 @@ def code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def plain_spaces(text: str) -> str:
-    """Every white space beyond ASCII replaced by a space, so that a table of bytes can tell white space."""
+INSIDE = 1
+"""The class of what is no white space; the classes 2, 4, … 64 are a tokeniser's own."""
+_MAY_BEGIN_A_SPACE = 128
+
+
+def class_table(classes: Mapping[int, str]) -> bytes:
+    """A table for :func:`byte_classes`: the class (a power of 2) that these ASCII characters have beside ``INSIDE``."""
+    table = bytearray([INSIDE]) * 256
+    for space in _ASCII_SPACE:
+        table[ord(space)] = 0
+    for space in _OTHER_SPACE:
+        table[space.encode()[0]] = INSIDE | _MAY_BEGIN_A_SPACE
+    for number, characters in classes.items():
+        for character in characters:
+            table[ord(character)] |= number
+    return bytes(table)
+
+
+def byte_classes(text: str, table: bytes) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The UTF-8 bytes of a text that ends in a newline, and the classes of each; 0 for white space of any script."""
+    data = text.encode("utf-8", "surrogatepass")
+    units = np.frombuffer(data, dtype=np.uint8)
+    classes = np.frombuffer(bytearray(data.translate(table)), dtype=np.uint8)
     if not text.isascii():
-        for character in _OTHER_SPACE:
-            if character in text:
-                text = text.replace(character, " ")
-    return text
+        leads = np.flatnonzero(classes >= _MAY_BEGIN_A_SPACE)
+        for size, spaces in _OTHER_SPACES.items():
+            codes = units[leads].astype(np.int64)
+            for i in range(1, size):
+                codes |= units[leads + i].astype(np.int64) << 8 * i
+            found = leads[spaces[np.searchsorted(spaces, codes) % len(spaces)] == codes]
+            for i in range(size):
+                classes[found + i] = 0
+    return units, classes
 
 
 def byte_table(characters: str) -> Flags:
@@ -115,7 +155,10 @@ def character_table(units: Units, belongs: Callable[[str], bool]) -> Flags:
     return table
 
 
-BYTE_SPACE = byte_table(_ASCII_SPACE)
+_OTHER_SPACES = {
+    size: np.sort([int.from_bytes(space.encode(), "little") for space in _OTHER_SPACE if len(space.encode()) == size])
+    for size in (2, 3)
+}
 _ALPHANUMERIC = byte_table("abcdefghijklmnopqrstuvwxyz0123456789")
 
 
@@ -132,22 +175,22 @@ def cut(units: Units, starts: Flags, inside: Flags, *, rename: Callable[[str], s
     bounds = starts | ~inside
     bounds[1:] &= starts[1:] | inside[:-1]
     pieces = np.flatnonzero(bounds)
-    is_token = inside[pieces]
-    lengths = np.diff(np.searchsorted(pieces[is_token], np.flatnonzero(units == NEWLINE)))
-    return Tokens(_identities(units, pieces, rename)[is_token], lengths)
+    tokens = np.flatnonzero(starts[pieces])
+    lengths = np.diff(np.searchsorted(pieces[tokens], np.flatnonzero(units == NEWLINE)))
+    return Tokens(_identities(units, pieces, rename)[tokens].astype(np.int64), lengths)
 
 
-def _identities(units: Units, starts: IntArray, rename: Callable[[str], str] | None) -> IntArray:
+def _identities(units: Units, starts: IntArray, rename: Callable[[str], str] | None) -> NDArray[Any]:
     """One number a piece, equal for equal pieces; piece i is ``units[starts[i]:starts[i + 1]]``.
 
     What separates tokens is a piece as well: to number it costs less than to take it out of the array.
     """
     import pyarrow as pa
 
-    offsets = np.append(starts, len(units)).astype(np.int64) * units.itemsize
+    offsets = np.append(starts, len(units)) * units.itemsize
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(units))]
     encoded = pa.Array.from_buffers(pa.large_binary(), len(starts), buffers).dictionary_encode()
-    ids: IntArray = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    ids: NDArray[Any] = encoded.indices.to_numpy(zero_copy_only=False)
     if rename is None:
         return ids
     encoding = "utf-8" if units.itemsize == 1 else "utf-32-le"

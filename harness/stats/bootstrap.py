@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import floor, sqrt
 from typing import TypeAlias
 
 import numpy as np
@@ -17,10 +19,15 @@ Aggregate: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
 Finish: TypeAlias = Callable[[FloatArray], FloatArray]
 """``totals float64[..., d] -> values float64[...]``: the shortcut of additive statistics."""
 
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 16 * 2**20
 """Size of one block of weights that is handed to an aggregate."""
 
 _DRAWN_BYTES = 2**20
+
+_MANY_UNITS = 2048
+"""From so many units on, counts are drawn directly, unit by unit, and not counted from draws."""
+
+_UNDECIDED = 255
 
 
 def resample_weights(
@@ -29,16 +36,19 @@ def resample_weights(
     """How often each unit is drawn in each replicate of ``n_units`` draws with replacement.
 
     Yields blocks ``float64[b, n_units]`` of ``block_bytes`` (one row at least) whose rows sum to ``n_units``,
-    ``n_replicates`` rows in all. The draws are taken in sequence, ``n_units`` a row, so that they depend on ``rng`` alone
-    and not on the size of the blocks: the same seed and number of units give the same weights for every metric and model.
+    ``n_replicates`` rows in all. The rows are drawn in sequence, so that they depend on ``rng`` alone and not on the size of
+    the blocks: the same seed and number of units give the same weights for every metric and model. Few units are drawn and
+    counted; the counts of many are drawn as Poisson numbers and topped up, which is several times as fast (see _ManyUnits).
 
     Raises UsageError unless ``n_units`` and ``n_replicates`` are positive.
     """
     if n_units < 1 or n_replicates < 1:
         raise UsageError(f"resample_weights: needs at least one unit and one replicate, got {n_units} and {n_replicates}")
     rows = max(1, block_bytes // (8 * n_units))
+    many = _ManyUnits.of(n_units) if n_units >= _MANY_UNITS else None
     for start in range(0, n_replicates, rows):
-        yield _drawn_counts(n_units, min(rows, n_replicates - start), rng)
+        b = min(rows, n_replicates - start)
+        yield _drawn_counts(n_units, b, rng) if many is None else many.counts(b, rng)
 
 
 def replicates(
@@ -92,6 +102,50 @@ def _drawn_counts(n_units: int, n_replicates: int, rng: np.random.Generator) -> 
         drawn += np.arange(0, b * n_units, n_units)[:, None]
         block[start : start + b] = np.bincount(drawn.ravel(), minlength=b * n_units).reshape(b, n_units)
     return block
+
+
+@dataclass(frozen=True, slots=True)
+class _ManyUnits:
+    """Multinomial counts without counting draws one by one.
+
+    Independent Poisson counts are, given their sum S, the multinomial counts of S draws, and so they stay if rows are thrown
+    away for their S alone. Their mean is set a little below 1, so that S <= n but for one row in 10⁹, which is drawn again; n - S
+    further draws make them the counts of n draws. A Poisson count is looked up by 16 random bits: of 65,536 cells each count has as
+    many whole cells as its probability fills, and the few cells that are left over are decided by what is left of each probability.
+    """
+
+    n_units: int
+    table: NDArray[np.uint8]
+    left_over: FloatArray
+
+    @classmethod
+    def of(cls, n_units: int) -> _ManyUnits:
+        mean = 1 - 6 / sqrt(n_units)
+        counts = np.arange(1, 40)
+        probabilities = np.exp(-mean) * np.concatenate([[1.0], np.cumprod(mean / counts)])
+        cells = np.array([floor(2**16 * p) for p in probabilities])
+        table = np.full(2**16, _UNDECIDED, dtype=np.uint8)
+        table[: cells.sum()] = np.repeat(np.arange(40, dtype=np.uint8), cells)
+        rest = np.cumsum(probabilities - cells / 2**16)
+        return cls(n_units, table, rest / rest[-1])
+
+    def counts(self, n_replicates: int, rng: np.random.Generator) -> FloatArray:
+        """``float64[n_replicates, n_units]``, every row a draw of ``n_units`` with replacement."""
+        block = np.empty((n_replicates, self.n_units))
+        for row in block:
+            drawn = self._poisson(rng)
+            while (total := int(drawn.sum(dtype=np.int64))) > self.n_units:
+                drawn = self._poisson(rng)
+            row[:] = drawn
+            np.add.at(row, rng.integers(0, self.n_units, size=self.n_units - total), 1.0)
+        return block
+
+    def _poisson(self, rng: np.random.Generator) -> NDArray[np.uint8]:
+        bits = rng.integers(0, 2**64, size=-(-self.n_units // 4), dtype=np.uint64).astype("<u8", copy=False)
+        drawn = np.take(self.table, bits.view("<u2")[: self.n_units])
+        undecided = np.flatnonzero(drawn == _UNDECIDED)
+        drawn[undecided] = np.searchsorted(self.left_over, rng.random(len(undecided)), side="right")
+        return drawn
 
 
 def _group_sums(stats: FloatArray, groups: IntArray | None, weights: FloatArray | None, n_units: int) -> FloatArray:

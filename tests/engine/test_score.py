@@ -334,7 +334,7 @@ def test_bad_settings(bad: dict[str, float]) -> None:
 
 
 def test_an_unknown_form_lists_the_forms_once() -> None:
-    forms = "text, jsonl, csv, tsv, trec"
+    forms = "text, jsonl, csv, tsv, trec, conll, npy"
     for written, hint in {"json": "; did you mean 'jsonl'?", "foo": ""}.items():
         with pytest.raises(UsageError) as refused:
             Reading(written)
@@ -391,7 +391,7 @@ def test_a_target_that_no_metric_or_line_has_use_for_is_refused(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("spec", "fields"),
-    [("perplexity", "log-likelihoods (an answer of type likelihoods)"), ("latency_p95", "latency_s")],
+    [("perplexity", "logprob and n_tokens (or an answer of type likelihoods)"), ("latency_p95", "latency_s")],
 )
 def test_plain_text_for_what_needs_json_lines_says_so(tmp_path: Path, spec: str, fields: str) -> None:
     path = tmp_path / "h.txt"

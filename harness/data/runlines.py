@@ -1,0 +1,220 @@
+"""The lines of a TREC run in columns: rankings that become objects only where they are asked for, judged all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.types import Ranking
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IntArray: TypeAlias = NDArray[np.int64]
+Hashes: TypeAlias = NDArray[np.uint64]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_ALSO_ODD = np.uint64(0xD6E8FEB86659FD93)
+_HALF = np.uint64(32)
+_BLOCK = 1 << 17
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunLines:
+    """Query i has the lines ``bounds[i]:bounds[i + 1]``, by score descending in single precision; ties in any order.
+
+    ``documents`` is an arrow array of strings, ``scores`` is ``float64[n]``, ``singles`` the same as ``float32``, ``keys`` are
+    hashes of query and document. ``memory`` is for what was last made of these lines, as several metrics want the same.
+    """
+
+    queries: list[str]
+    bounds: IntArray
+    documents: pa.StringArray | pa.LargeStringArray
+    scores: NDArray[np.float64]
+    singles: NDArray[np.float32]
+    keys: Hashes
+    memory: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, queries: list[str], codes: NDArray[np.int32], documents: Any, scores: NDArray[np.float64]) -> RunLines:
+        """Lines in the order of a file; ``codes[i]`` is the position in ``queries`` of line i's query."""
+        with np.errstate(over="ignore"):
+            singles = scores.astype(np.float32)
+        if _falls(codes, singles):
+            order = np.lexsort((-singles, codes))
+            codes, scores, singles, documents = codes[order], scores[order], singles[order], documents.take(order)
+        bounds = np.searchsorted(codes, np.arange(len(queries) + 1, dtype=codes.dtype))
+        return cls(queries, bounds, documents, scores, singles, _keys(hashes(documents), codes))
+
+    def may_repeat(self) -> bool:
+        """Whether a document may be there twice in a query; False is certain."""
+        ordered = np.sort(self.keys)
+        return bool((ordered[1:] == ordered[:-1]).any())
+
+    def rankings(self) -> Iterator[Ranking]:
+        """One a query, as objects only when they are looked into."""
+        return (StoredRanking(self, row) for row in range(len(self.queries)))
+
+    def ranking(self, row: int) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """The documents and scores of a query, by score descending in single precision, then by id descending."""
+        first, last = int(self.bounds[row]), int(self.bounds[row + 1])
+        ids, values, singles = self._ids(first, last), self.scores[first:last].tolist(), self.singles[first:last]
+        for a, b in _stretches(singles[1:] == singles[:-1]):
+            tied = sorted(zip(ids[a:b], values[a:b]), reverse=True)
+            ids[a:b], values[a:b] = [id_ for id_, _ in tied], [value for _, value in tied]
+        return tuple(ids), tuple(values)
+
+    def judged(self, rows: IntArray, qrels: Sequence[Mapping[str, int]]) -> tuple[IntArray, IntArray, IntArray] | None:
+        """Where the judged documents of some queries stand: (position in ``rows``, rank from 1, grade), in this order.
+
+        None if that cannot be told from hashes alone.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        which = np.repeat(np.arange(len(rows)), [len(grades) for grades in qrels])
+        documents = pa.array([document for grades in qrels for document in grades], self.documents.type)
+        grades = np.array([grade for grades in qrels for grade in grades.values()], dtype=np.int64)
+        keys = _keys(hashes(documents), rows[which])
+        order = np.argsort(keys)
+        ordered = keys[order]
+        if (ordered[1:] == ordered[:-1]).any():
+            return None
+        lines = _members(self.keys, ordered)
+        wanted = order[np.searchsorted(ordered, self.keys[lines])]
+        if not pc.all(pc.equal(self.documents.take(lines), documents.take(wanted))).as_py() and len(lines):
+            return None
+        ranks = self._ranks(lines, rows[which[wanted]])
+        arranged = np.lexsort((ranks, which[wanted]))
+        return which[wanted][arranged], ranks[arranged], grades[wanted][arranged]
+
+    def _ranks(self, lines: IntArray, rows: IntArray) -> IntArray:
+        """Ranks of lines in their queries: their position, and among equal scores the place of their id."""
+        ranks = lines - self.bounds[rows] + 1
+        same = np.flatnonzero(self.singles[1:] == self.singles[:-1])
+        tied = np.zeros(len(self.singles) + 1, dtype=bool)
+        tied[same] = tied[same + 1] = True
+        group: dict[tuple[int, int], dict[str, int]] = {}
+        for at in np.flatnonzero(tied[lines]).tolist():
+            first, last = self._tie(int(lines[at]), int(rows[at]))
+            if (first, last) not in group:
+                group[first, last] = {id_: place for place, id_ in enumerate(sorted(self._ids(first, last), reverse=True))}
+            ranks[at] = first - self.bounds[rows[at]] + 1 + group[first, last][self.documents[int(lines[at])].as_py()]
+        return ranks
+
+    def _tie(self, line: int, row: int) -> tuple[int, int]:
+        """Where the scores equal to that of a line begin and end in its query."""
+        start, stop = int(self.bounds[row]), int(self.bounds[row + 1])
+        rising, score = -self.singles[start:stop], -self.singles[line]
+        return start + int(np.searchsorted(rising, score, "left")), start + int(np.searchsorted(rising, score, "right"))
+
+    def _ids(self, first: int, last: int) -> list[str]:
+        ids: list[str] = self.documents.slice(first, last - first).to_pylist()
+        return ids
+
+
+class StoredRanking(Ranking):
+    """A ranking that is still lines of a run. ``lines`` and ``row`` tell a metric where to look without making objects."""
+
+    __slots__ = ("lines", "row")
+
+    lines: RunLines
+    row: int
+
+    def __init__(self, lines: RunLines, row: int) -> None:
+        object.__setattr__(self, "lines", lines)
+        object.__setattr__(self, "row", row)
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """Document ids, best first."""
+        return self.lines.ranking(self.row)[0]
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Their scores."""
+        return self.lines.ranking(self.row)[1]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ranking) and (self.documents, self.scores) == (other.documents, other.scores)
+
+    def __hash__(self) -> int:
+        return hash((self.documents, self.scores))
+
+    def __repr__(self) -> str:
+        return f"Ranking(documents={self.documents!r}, scores={self.scores!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Ranking, (self.documents, self.scores)
+
+
+# ── hashes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def hashes(texts: pa.StringArray | pa.LargeStringArray) -> Hashes:
+    """64 bits a text, ``uint64[n]``; equal texts have equal hashes."""
+    out = np.empty(len(texts), dtype=np.uint64)
+    for start in range(0, len(texts), _BLOCK):
+        block = texts.slice(start, _BLOCK)
+        out[start : start + len(block)] = _block_hashes(block)
+    return out
+
+
+def _block_hashes(texts: Any) -> Hashes:
+    """Eight bytes at a time, read at every text's start, its ninth byte, …; what is past its end is masked."""
+    _, offsets, data = texts.buffers()
+    wide = np.int64 if "large" in str(texts.type) else np.int32
+    edges = np.frombuffer(offsets, wide)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    first, last = (int(edges[0]), int(edges[-1])) if len(edges) else (0, 0)
+    padded = np.zeros(last - first + 8, dtype=np.uint8)
+    if last > first:
+        padded[:-8] = np.frombuffer(data, np.uint8)[first:last]
+    words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
+    starts, lengths = edges[:-1] - first, np.diff(edges)
+    mixed = lengths.astype(np.uint64) * _ODD
+    masks = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
+    for at in range(0, int(lengths.max(initial=0)), 8):
+        word = words[np.minimum(starts + at, len(words) - 1)] & masks[np.clip(lengths - at, 0, 8)]
+        mixed = (mixed ^ word) * _ODD
+        mixed ^= mixed >> _HALF
+    return mixed
+
+
+def _keys(texts: Hashes, codes: NDArray[Any]) -> Hashes:
+    """Hashes of (text, code)."""
+    out = np.empty_like(texts)
+    for start in range(0, len(texts), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        mixed = (texts[block] + codes[block].astype(np.uint64) * _ALSO_ODD) * _ODD
+        out[block] = (mixed ^ (mixed >> _HALF)) * _ALSO_ODD
+    return out
+
+
+def _members(keys: Hashes, ordered: Hashes) -> IntArray:
+    """Which keys are among those in order: a table of their last bits leaves few to look up."""
+    bits = np.uint64((1 << max(16, min(23, len(ordered).bit_length() + 5))) - 1)
+    table = np.zeros(int(bits) + 1, dtype=bool)
+    table[ordered & bits] = True
+    found = [np.empty(0, dtype=np.int64)]
+    for start in range(0, len(keys), _BLOCK):
+        block = keys[start : start + _BLOCK]
+        maybe = np.flatnonzero(table[block & bits])
+        at = np.minimum(np.searchsorted(ordered, block[maybe]), max(len(ordered) - 1, 0))
+        found.append(maybe[ordered[at] == block[maybe]] + start if len(ordered) else maybe[:0])
+    return np.concatenate(found)
+
+
+def _falls(codes: NDArray[np.int32], singles: NDArray[np.float32]) -> bool:
+    """Whether lines are out of order: a query that goes on after others, or a score that rises inside one."""
+    step = codes[1:] - codes[:-1]
+    return bool(((step < 0) | ((step == 0) & (singles[1:] > singles[:-1]))).any())
+
+
+def _stretches(same_as_next: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """Where stretches of equal neighbours begin and end."""
+    edges = np.diff(np.concatenate(([0], same_as_next.astype(np.int8), [0])))
+    yield from zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) + 1).tolist())
