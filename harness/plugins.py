@@ -144,7 +144,8 @@ def _build_metric(spec: Spec, text: str) -> Metric:
     given = list(spec.named)
     if spec.k is not None:
         given.append(("k", spec.k))
-    free = [field for field in fields if field not in values]
+    taken = values.keys() | {key for key, _ in given}
+    free = [name for name, _ in sorted(fields.items(), key=lambda item: bool(item[1].kw_only)) if name not in taken]
     if len(spec.positional) > len(free):
         raise MetricError(f"{text}: {name} takes at most {len(free)} parameters")
     given += list(zip(free, spec.positional))

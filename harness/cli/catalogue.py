@@ -129,7 +129,8 @@ def _print_metric(document: Mapping[str, Any]) -> None:
     _print_parameters(document["parameters"])
     unit = f" {document['unit']}" if document["unit"] else ""
     rows = [("range", f"{_range(document['bounds'])}{unit}, {_BETTER[document['higher_is_better']]}"),
-            ("needs", _needs(document)), ("formula", document["formula"] or None), ("interval", document["interval"]), ("signature", document["signature"]),
+            ("needs", _needs(document)), ("formula", document["formula"] or None), ("interval", document["interval"]),
+            ("signature", document["signature"]),
             ("reference", document["reference"] or None), ("paper", document["paper"] or None),
             ("aliases", ", ".join(f"{alias} = {spec}" for alias, spec in document["aliases"].items()) or None)]  # fmt: skip
     shown = add_rows(table("", ""), rows)

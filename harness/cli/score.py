@@ -30,7 +30,7 @@ def command(
         list[str] | None, typer.Option("-r", "--references", metavar="FILE", help="References, targets or qrels. Repeatable.")
     ] = None,
     input_format: Annotated[
-        str | None, typer.Option("--input-format", metavar="text|jsonl|csv|tsv|trec|conll|npy", help="How the outputs are written.")
+        str | None, typer.Option("--input-format", metavar="text|jsonl|csv|tsv|trec|conll|npy", help="How they are written.")
     ] = None,
     field: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the text or number.")] = None,
     target: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the references or targets.")] = None,

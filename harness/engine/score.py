@@ -20,7 +20,7 @@ from harness.engine.wants import AS_IT_LOOKS, Reading, Wants, check_reading, wan
 from harness.errors import DataError, UsageError
 from harness.plugins import metric as metric_of
 from harness.protocols import Backend, Metric, PairMetric
-from harness.types import Estimate, FloatArray, Table
+from harness.types import Estimate, FloatArray, Sample, Table
 
 __all__ = ["Reading", "RowValues", "ScoreResult", "score"]
 
@@ -183,7 +183,7 @@ def _material(wants: Wants, predictions: Any, references: Any, reading: Reading)
     truth = None
     notes: tuple[str, ...] = ()
     if references is not None:
-        if wants.truth:
+        if wants.truth or wants.about_samples or _are_samples(references):
             truth = _truth(wants, references, reading, in_memory)
         else:
             notes = (f"{wants.who} needs no references: they were not read",)
@@ -204,6 +204,11 @@ def _truth(wants: Wants, references: Any, reading: Reading, in_memory: bool) -> 
         if not are_texts:
             return truth_of_files(wants, [held(item) for item in references], reading)
     return truth_of_lists(wants, references)
+
+
+def _are_samples(references: Any) -> bool:
+    values = list(references.values()) if isinstance(references, Mapping) else references
+    return isinstance(values, Sequence) and bool(values) and isinstance(values[0], Sample)
 
 
 def _is_file(value: Any) -> bool:

@@ -83,6 +83,11 @@ class Wants:
         return self.needs & _TRUTH
 
     @property
+    def about_samples(self) -> bool:
+        """Whether samples must say more than their truth: contexts, slices."""
+        return bool(self.needs & {"contexts", "slices"})
+
+    @property
     def only_scores(self) -> bool:
         """Whether what is measured is probabilities (or scores) of labels and nothing else."""
         return "probabilities" in self.needs and not self.needs & {"label", "logprobs"}

@@ -31,7 +31,7 @@ class Pairs:
     @property
     def width(self) -> int:
         """Words of the longest hypothesis."""
-        return self.hyp.shape[1] - MARGIN
+        return int(self.hyp.shape[1]) - MARGIN
 
     def take(self, rows: IntArray) -> Pairs:
         """Some of the pairs, padded no more than they need."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.alignment import Alignment, Pairs
+from harness.metrics.alignment import Alignment, Pairs, WordArray
 from harness.metrics.tokenize import IntArray
 
 MAX_MOVE = 50
@@ -56,7 +56,7 @@ class BeamAligner:
         hyp, move = np.nonzero(near[:self._n_hyp] == self._hyp[:len(near), None])
         return np.zeros_like(hyp), hyp, hyp + move - MAX_MOVE
 
-    def distances(self, pair: IntArray, source: IntArray) -> IntArray:
+    def distances(self, pair: IntArray, source: WordArray) -> IntArray:
         """Distances of rearranged hypotheses; candidate c has word ``source[c, i]`` at position i."""
         distances = [np.empty(0, dtype=np.int64)]
         for start in range(0, len(source), _AT_ONCE):
@@ -64,7 +64,7 @@ class BeamAligner:
             distances.append(last[:, -1].astype(np.int64))
         return np.concatenate(distances)
 
-    def _rows(self, hyps: IntArray) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    def _rows(self, hyps: WordArray) -> Iterator[tuple[int, NDArray[np.int32]]]:
         """First column and distances of every row of the table, for n hypotheses of equal length: ``int32[n, columns]``."""
         before_first = 0
         before = np.tile(np.arange(self._n_ref + 1, dtype=np.int32), (len(hyps), 1))

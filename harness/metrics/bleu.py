@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.mteval import Tokenizer, bleu_tokens
+from harness.metrics.mteval import TokenizedMetric, TokenizerOrAuto, bleu_tokens
 from harness.metrics.ngrams import clipped_matches, ngram_totals
 from harness.metrics.references import ReferenceMetric, References, flat
 from harness.metrics.tokenize import IntArray
@@ -21,7 +21,27 @@ _SMOOTH_DEFAULTS: Mapping[str, float] = {"floor": 0.1, "add-k": 1.0}
 
 
 @dataclass(frozen=True, repr=False)
-class Bleu(ReferenceMetric):
+class BleuParameters(TokenizedMetric):
+    """The parameters that BLEU of a corpus and of single sentences have in common; see :class:`Bleu`."""
+
+    max_order: int = 4
+    tokenize: TokenizerOrAuto = "auto"
+    smooth: Smoothing = "exp"
+    smooth_value: float | None = None
+    lowercase: bool = False
+
+    def __post_init__(self) -> None:
+        self.require(self.max_order >= 1, "max_order", "a positive integer")
+        self.require_tokenizer()
+        self.require(self.smooth in get_args(Smoothing), "smooth", f"one of {', '.join(get_args(Smoothing))}")
+        if self.smooth_value is not None:
+            self.require(self.smooth in _SMOOTH_DEFAULTS, "smooth_value", f"none with smooth={self.smooth}")
+            self.require(self.smooth != "floor" or 0 < self.smooth_value <= 1, "smooth_value", "above 0 and at most 1")
+            self.require(0 <= self.smooth_value < float("inf"), "smooth_value", "at least 0 and finite")
+
+
+@dataclass(frozen=True, repr=False)
+class Bleu(BleuParameters, ReferenceMetric):
     """Corpus BLEU: brevity penalty times the geometric mean of the n-gram precisions. Range 0–100, higher is better.
 
     BLEU = 100 · min(1, exp(1 − r/h)) · exp(Σ_n log p_n / N), where p_n are the n-grams of all predictions that occur in
@@ -31,7 +51,8 @@ class Bleu(ReferenceMetric):
     Parameters
     ----------
     max_order : N, the longest n-gram.
-    tokenize : ``13a`` (mteval-v13a, WMT's), ``intl`` (mteval-v14), ``zh`` (Chinese), ``char``, ``none`` (white space).
+    tokenize : ``13a`` (mteval-v13a, WMT's), ``intl`` (mteval-v14), ``zh`` (Chinese), ``char``, ``none`` (white space);
+        ``auto``: by the task's language zh for Chinese, char for Japanese (whose tokeniser in sacrebleu needs MeCab), else 13a.
     smooth : for orders without a match: ``exp`` (NIST: halve from order to order), ``floor`` (count ``smooth_value``),
         ``add-k`` (add ``smooth_value`` to matches and totals from the second order on), ``none``. Chen & Cherry 2014.
     smooth_value : for ``floor`` (default 0.1) and ``add-k`` (default 1) only.
@@ -49,11 +70,6 @@ class Bleu(ReferenceMetric):
     53.7285
     """
 
-    max_order: int = 4
-    tokenize: Tokenizer = "13a"
-    smooth: Smoothing = "exp"
-    smooth_value: float | None = None
-    lowercase: bool = False
     effective_order: bool = False
 
     name: ClassVar[str] = "bleu"
@@ -61,16 +77,13 @@ class Bleu(ReferenceMetric):
     bounds: ClassVar[tuple[float | None, float | None]] = (0.0, 100.0)
     unit: ClassVar[str] = "points"
     columns: ClassVar[tuple[str, ...]] = ()
+    formula: ClassVar[str] = "100·min(1, exp(1 - r/h))·exp(Σ log p_n / N)"
+    reference: ClassVar[str] = "sacrebleu.corpus_bleu"
+    paper: ClassVar[str] = "Papineni et al. 2002, BLEU: a Method for Automatic Evaluation of Machine Translation"
     _block_characters: ClassVar[int] = 2**18
 
     def __post_init__(self) -> None:
-        self.require(self.max_order >= 1, "max_order", "a positive integer")
-        self.require(self.tokenize in get_args(Tokenizer), "tokenize", f"one of {', '.join(get_args(Tokenizer))}")
-        self.require(self.smooth in get_args(Smoothing), "smooth", f"one of {', '.join(get_args(Smoothing))}")
-        if self.smooth_value is not None:
-            self.require(self.smooth in _SMOOTH_DEFAULTS, "smooth_value", f"none with smooth={self.smooth}")
-            self.require(self.smooth != "floor" or 0 < self.smooth_value <= 1, "smooth_value", "above 0 and at most 1")
-            self.require(0 <= self.smooth_value < float("inf"), "smooth_value", "at least 0 and finite")
+        super().__post_init__()
         orders = range(1, self.max_order + 1)
         columns = (*(f"match_{n}" for n in orders), *(f"total_{n}" for n in orders), "hyp_len", "ref_len", "n")
         object.__setattr__(self, "columns", columns)
@@ -78,10 +91,10 @@ class Bleu(ReferenceMetric):
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
         n, counts = len(predictions), np.array([len(item) for item in references])
         texts = [*predictions, *flat(references)]
-        tokens = bleu_tokens([text.lower() for text in texts] if self.lowercase else texts, self.tokenize)
+        tokens = bleu_tokens([text.lower() for text in texts] if self.lowercase else texts, self.tokenizer)
         rows = np.concatenate([np.arange(n), np.repeat(np.arange(n), counts)])
         lengths = tokens.lengths[:n]
-        closest = _closest_lengths(lengths, tokens.lengths[n:], np.cumsum(counts) - counts, rows[n:])
+        closest = closest_lengths(lengths, tokens.lengths[n:], np.cumsum(counts) - counts, rows[n:])
         matches = clipped_matches(tokens, rows, n, self.max_order)
         return np.column_stack([matches, ngram_totals(lengths, self.max_order), lengths, closest, np.ones(n)])
 
@@ -115,7 +128,7 @@ class Bleu(ReferenceMetric):
         return _SMOOTH_DEFAULTS[self.smooth] if self.smooth_value is None else self.smooth_value
 
 
-def bleu(predictions: Sequence[str], references: References, *, max_order: int = 4, tokenize: Tokenizer = "13a",
+def bleu(predictions: Sequence[str], references: References, *, max_order: int = 4, tokenize: TokenizerOrAuto = "auto",
          smooth: Smoothing = "exp", smooth_value: float | None = None, lowercase: bool = False,
          effective_order: bool = False) -> float:
     """Corpus BLEU, 0–100; see :class:`Bleu`. ``references[i]`` is item i's reference or the list of them.
@@ -129,7 +142,7 @@ def bleu(predictions: Sequence[str], references: References, *, max_order: int =
     return metric.over(predictions, references).value
 
 
-def _closest_lengths(lengths: IntArray, reference_lengths: IntArray, starts: IntArray, rows: IntArray) -> IntArray:
+def closest_lengths(lengths: IntArray, reference_lengths: IntArray, starts: IntArray, rows: IntArray) -> IntArray:
     """For each prediction the reference length that is closest to its own, the shorter one of two equally close."""
     if len(reference_lengths) == len(lengths):
         return reference_lengths

@@ -66,6 +66,9 @@ class Chrf(ReferenceMetric):
     unit: ClassVar[str] = "points"
     columns: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"chrf_pp": {"word_order": 2}}
+    formula: ClassVar[str] = "100·(1 + β²)·P·R / (β²·P + R), P and R means over the n-gram orders"
+    reference: ClassVar[str] = "sacrebleu.corpus_chrf"
+    paper: ClassVar[str] = "Popović 2015, chrF: character n-gram F-score for automatic MT evaluation; 2017, chrF++"
     _block_characters: ClassVar[int] = 2**16
 
     def __post_init__(self) -> None:

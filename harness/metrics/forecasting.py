@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.errors import MetricError
-from harness.metrics.regression import MeanLoss, NumberMetric, Weights, finite_target
-from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
+from harness.metrics.numbers import NumberMetric, Weights, finite_target
+from harness.metrics.regression import MeanLoss
+from harness.metrics.rows import Row, ratio, wrong_kind
 from harness.protocols import Interval
-from harness.types import FloatArray, Number, Output, Sample, Scores, Text
+from harness.types import FloatArray, Number, Output, Sample, Text
 
 
 @dataclass(frozen=True, repr=False)

@@ -45,14 +45,15 @@ class Judged:
 
     def sums(self, values: FloatArray | BoolArray | IntArray) -> FloatArray:
         """Sums by query of a value for each found document, ``float64[n]``."""
-        return np.bincount(self.query, weights=values, minlength=self.n)
+        return totals(self.query, values, self.n)
 
     def running(self, values: FloatArray | BoolArray | IntArray) -> FloatArray:
         """For each found document the sum of the values down to it, inside its query."""
         total = np.cumsum(values, dtype=np.float64)
         starts = np.searchsorted(self.query, np.arange(self.n))
         before = np.concatenate(([0.0], total))[starts]
-        return cast("FloatArray", total - before[self.query])
+        sums: FloatArray = total - before[self.query]
+        return sums
 
     def n_judged(self, low: int, high: int | None = None) -> FloatArray:
         """Judgements by query with a grade from ``low`` on, and below ``high``."""
@@ -92,6 +93,11 @@ def judge(rankings: Sequence[Ranking], qrels: Sequence[Mapping[str, int]]) -> Ju
         parts = _one_by_one(rankings, qrels) if found is None else (np.diff(lines.bounds)[rows], *found)
         lines.memory.update(asked=asked, qrels=qrels, judged=_with_judgements(parts, qrels))
     return cast("Judged", lines.memory["judged"])
+
+
+def totals(query: IntArray, values: FloatArray | BoolArray | IntArray, n: int) -> FloatArray:
+    """Sums of the values by query, ``float64[n]``."""
+    return np.bincount(query, weights=values, minlength=n).astype(np.float64, copy=False)
 
 
 def ideal(grades: Sequence[int]) -> Judged:

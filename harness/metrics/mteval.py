@@ -6,10 +6,11 @@ from a whole chunk at once which characters stand alone.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 
@@ -29,8 +30,42 @@ from harness.metrics.tokenize import (
     once_each,
     one_a_line,
 )
+from harness.protocols import Metric
 
 Tokenizer = Literal["13a", "intl", "zh", "char", "none"]
+TokenizerOrAuto = Literal["auto", "13a", "intl", "zh", "char", "none"]
+
+NO_SPACES: Mapping[str, Tokenizer] = dict.fromkeys(("zh", "yue", "ja", "th", "lo", "km", "my"), "char")
+"""Languages that write no spaces between words."""
+
+
+class TokenizedMetric(Metric):
+    """Base of the metrics with a parameter ``tokenize``, which follows the task's language where it is ``auto``."""
+
+    tokenize: TokenizerOrAuto
+    _auto: ClassVar[Tokenizer] = "13a"
+    _auto_of_language: ClassVar[Mapping[str, Tokenizer]] = {"zh": "zh", "ja": "char"}  # sacrebleu's ja and ko need MeCab
+
+    def require_tokenizer(self) -> None:
+        """Validate the parameter; call it from ``__post_init__``."""
+        self.require(self.tokenize in get_args(TokenizerOrAuto), "tokenize", f"one of {', '.join(get_args(TokenizerOrAuto))}")
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._auto if self.tokenize == "auto" else self.tokenize
+
+    def for_language(self, language: str) -> Self:
+        if self.tokenize != "auto":
+            return self
+        code = language.lower().replace("_", "-").split("-")[0]
+        return self._tokenizing(self._auto_of_language.get(code, self._auto))
+
+    def signature(self) -> str:
+        return super(TokenizedMetric, self._tokenizing(self.tokenizer)).signature()
+
+    def _tokenizing(self, tokenizer: Tokenizer) -> Self:
+        changed: dict[str, Any] = {"tokenize": tokenizer}
+        return dataclasses.replace(self, **changed)
 
 
 def bleu_tokens(texts: Sequence[str], tokenizer: Tokenizer) -> Tokens:
@@ -94,7 +129,8 @@ def _international(texts: Sequence[str]) -> Tokens:
                                for kind in "SPN")
 
     def other(positions: IntArray) -> Flags:
-        return ~numbers[units[positions]] & (units[positions] != NEWLINE)
+        no_number: Flags = ~numbers[units[positions]] & (units[positions] != NEWLINE)
+        return no_number
 
     alone = symbols[units]
     alone[_split_marks(np.flatnonzero(marks[units]), other)] = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.alignment import Alignment, Pairs
+from harness.metrics.alignment import Alignment, Pairs, WordArray
 from harness.metrics.beam import BEAM
 from harness.metrics.tokenize import IntArray
 
@@ -58,8 +58,8 @@ class BitAligner:
             right_hyp[:k, i] = right != 0
             column[:k] = stop - ((diagonal & bit) != 0)
             levels[i, :k] = column[:k]
-        right = right_hyp, _unpacked(right_ref, int(n_ref.max(initial=0)))
-        return Alignment(distance, _positions(levels, n_ref), *right, _inside_beam(levels, pairs.n_hyp, n_ref))
+        return Alignment(distance, _positions(levels, n_ref), right_hyp, _unpacked(right_ref, int(n_ref.max(initial=0))),
+                         _inside_beam(levels, pairs.n_hyp, n_ref))
 
     def matches(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         """Pair, position in the hypothesis and in the reference of all equal words of these pairs."""
@@ -68,7 +68,7 @@ class BitAligner:
         pair, hyp = np.divmod(cell, max(chosen.shape[1], 1))
         return rows[pair], hyp, ref
 
-    def distances(self, pair: IntArray, source: IntArray) -> IntArray:
+    def distances(self, pair: IntArray, source: WordArray) -> IntArray:
         """Distances of rearranged hypotheses; candidate c has word ``source[c, i]`` of pair ``pair[c]`` at i, ``pair`` rises."""
         masks = self._masks[pair[:, None], source[:, :self._pairs.width]]
         return _distances(np.ascontiguousarray(masks.T), self._pairs.n_hyp[pair], self._pairs.n_ref[pair])

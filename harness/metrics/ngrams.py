@@ -5,6 +5,8 @@ BLEU, chrF and ROUGE-N differ in what a token is and in what they make of the co
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,65 @@ def ngram_totals(lengths: IntArray, max_order: int) -> FloatArray:
     """How many n-grams segments of these lengths have: ``float64[n, max_order]``."""
     totals: FloatArray = np.maximum(lengths[:, None] - np.arange(max_order), 0).astype(np.float64)
     return totals
+
+
+@dataclass(frozen=True, slots=True)
+class SharedNgrams:
+    """The n-grams that at least two texts have: a row for each of them and each text that has it.
+
+    Rows are sorted by n-gram and inside of one by count, highest first. ``lengths`` : tokens of each text.
+    """
+
+    ngram: IntArray
+    text: IntArray
+    count: IntArray
+    order: IntArray
+    lengths: IntArray
+    max_order: int
+
+    def matches(self, texts: IntArray) -> FloatArray:
+        """How many n-grams of each of these texts the others of them have too: ``float64[len(texts), max_order]``.
+
+        An n-gram counts at most as often as in the other text that has it most often: the two highest counts of each n-gram
+        tell that for every text, however many there are. ``texts`` are numbers, each once.
+        """
+        number = np.full(len(self.lengths), -1)
+        number[texts] = np.arange(len(texts))
+        kept = np.flatnonzero(number[self.text] >= 0)
+        ngram, count = self.ngram[kept], self.count[kept]
+        starts, sizes = _groups(ngram)
+        others = np.repeat(count[starts], sizes)
+        second = np.append(count, 0)[starts + 1]
+        others[starts] = np.where(sizes > 1, second, 0)
+        cell = (self.order[kept] - 1) * len(texts) + number[self.text[kept]]
+        matched: FloatArray = np.bincount(cell, np.minimum(count, others), self.max_order * len(texts)).astype(np.float64)
+        return matched.reshape(self.max_order, len(texts)).T
+
+
+def shared_ngrams(tokens: Tokens, max_order: int) -> SharedNgrams:
+    """The n-grams of order 1 to ``max_order`` that at least two segments have."""
+    text = np.repeat(np.arange(len(tokens.lengths)), tokens.lengths)
+    has_next = np.append(text[:-1] == text[1:], False)
+    span = int(tokens.ids.max(initial=0)) + 1
+    positions, keys, seen = np.arange(len(text)), tokens.ids, 0
+    parts = [(np.zeros(0, dtype=np.int64),) * 4]
+    for order in range(1, max_order + 1):
+        keys, positions = _sorted_together(keys, positions)
+        starts, sizes = _groups(keys)
+        ngram = np.repeat(np.arange(len(starts)), sizes)
+        runs, counts = _groups(ngram * len(tokens.lengths) + text[positions])
+        shared = np.bincount(ngram[runs], minlength=len(starts)) > 1
+        kept = shared[ngram[runs]]
+        runs, counts = runs[kept], counts[kept]
+        by_count = np.lexsort((-counts, ngram[runs]))
+        runs, counts = runs[by_count], counts[by_count]
+        parts.append((ngram[runs] + seen, text[positions[runs]], counts, np.full(len(runs), order)))
+        seen += len(starts)
+        code = _codes(positions, sizes, shared, len(text))
+        positions = np.flatnonzero((code[:-1] >= 0) & (code[1:] >= 0) & has_next)
+        keys = code[positions] * span + tokens.ids[positions + order]
+    ngrams, texts, occurrences, orders = (np.concatenate(column) for column in zip(*parts))
+    return SharedNgrams(ngrams, texts, occurrences, orders, tokens.lengths, max_order)
 
 
 # ── one reference a row, and few enough different tokens ────────────────────────────────────────────────────────────
@@ -76,7 +137,7 @@ def _packed(tokens: Tokens, n: int, max_order: int, bits: int) -> IntArray:
         keys[cut_short[n:][tokens.lengths[n:] >= left]] |= beyond
     keys <<= 1
     keys[int(tokens.lengths[:n].sum()):] |= 1
-    keys |= np.repeat(np.tile(np.arange(n) << (max_order * bits + 1), 2), tokens.lengths)
+    keys |= np.repeat(np.tile(np.arange(n, dtype=np.int64) << (max_order * bits + 1), 2), tokens.lengths)
     return keys
 
 

@@ -1,4 +1,4 @@
-"""Metrics of running a model: how long it takes."""
+"""How long a model takes: quantiles of the latency and of the time to the first token."""
 
 from __future__ import annotations
 
@@ -19,34 +19,31 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, repr=False)
-class Latency(Metric):
-    """The ``q`` quantile of the seconds from handing over a request to having its output; lower is better.
+class Seconds(Metric):
+    """Base of the quantiles of durations. A subclass gives :meth:`of_output`."""
 
-    Linear between neighbours, as ``numpy.quantile`` has it by default; a row of weight w counts as w rows. Undefined for no
-    rows. Outputs without a timing are missing. Requests that ran in one batch all have the time of the batch.
-    """
-
-    name: ClassVar[str] = "latency"
     family: ClassVar[str] = "operations"
-    summary: ClassVar[str] = "quantile of the seconds that an answer takes"
     needs: ClassVar[frozenset[str]] = frozenset({"timing"})
     higher_is_better: ClassVar[bool | None] = False
     bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
     unit: ClassVar[str] = "s"
-    columns: ClassVar[tuple[str, ...]] = ("latency_s",)
-    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "latency_p50": {"q": 0.5}, "latency_p90": {"q": 0.9}, "latency_p95": {"q": 0.95}, "latency_p99": {"q": 0.99},
-    }
+    columns: ClassVar[tuple[str, ...]] = ("seconds",)
+    formula: ClassVar[str] = "q quantile of the seconds, linear between neighbours"
+    reference: ClassVar[str] = "numpy.quantile"
 
     q: float = 0.5
 
     def __post_init__(self) -> None:
         self.require(0 <= self.q <= 1, "q", "between 0 and 1")
 
+    def of_output(self, output: Output) -> float | str:
+        """The seconds of this output, or the reason why they are not known."""
+        raise NotImplementedError(f"{type(self).__name__}.of_output")
+
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row an output: seconds."""
-        rows = ("the output has no timing" if o.timing is None else (o.timing.latency_s,) for o in outputs)
-        return scores_of(rows, 1)
+        values = map(self.of_output, outputs)
+        return scores_of((value if isinstance(value, str) else (value,) for value in values), 1)
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """The quantile under each row of weights; sorts once, then O(B·n)."""
@@ -55,8 +52,47 @@ class Latency(Metric):
         return np.array([_quantile(values, np.take(row, order), self.q, is_whole) for row in weights], dtype=np.float64)
 
     def rows(self, stats: FloatArray) -> FloatArray:
-        """The latency of each output."""
+        """The seconds of each output."""
         return stats[:, 0]
+
+
+@dataclass(frozen=True, repr=False)
+class Latency(Seconds):
+    """The ``q`` quantile of the seconds from handing over a request to having its output; lower is better.
+
+    Linear between neighbours, as ``numpy.quantile`` has it by default; a row of weight w counts as w rows. Undefined for no
+    rows. Outputs without a timing are missing. Requests that ran in one batch all have the time of the batch.
+    """
+
+    name: ClassVar[str] = "latency"
+    summary: ClassVar[str] = "quantile of the seconds that an answer takes"
+    columns: ClassVar[tuple[str, ...]] = ("latency_s",)
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "latency_p50": {"q": 0.5}, "latency_p90": {"q": 0.9}, "latency_p95": {"q": 0.95}, "latency_p99": {"q": 0.99},
+    }
+
+    def of_output(self, output: Output) -> float | str:
+        return "the output has no timing" if output.timing is None else output.timing.latency_s
+
+
+@dataclass(frozen=True, repr=False)
+class TimeToFirstToken(Seconds):
+    """The ``q`` quantile of the seconds from handing over a request to having its first token; lower is better.
+
+    Quantiles as in ``latency``. Outputs without the time of a first token are missing: only backends that write text know it.
+    """
+
+    name: ClassVar[str] = "time_to_first_token"
+    summary: ClassVar[str] = "quantile of the seconds until the first token"
+    columns: ClassVar[tuple[str, ...]] = ("first_token_s",)
+    aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "time_to_first_token_p50": {"q": 0.5}, "time_to_first_token_p90": {"q": 0.9},
+        "time_to_first_token_p95": {"q": 0.95}, "time_to_first_token_p99": {"q": 0.99},
+    }
+
+    def of_output(self, output: Output) -> float | str:
+        first = None if output.timing is None else output.timing.first_token_s
+        return "the time of the first token is not known" if first is None else first
 
 
 def latency(seconds: Sequence[float], *, q: float = 0.5, sample_weight: Sequence[float] | None = None) -> float:

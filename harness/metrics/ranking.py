@@ -139,7 +139,7 @@ class GeometricMetric(RelevanceMetric):
 
 
 def value_of(metric: RankingMetric, qrels: Qrels, run: Run) -> float:
-    """The metric over ``qrels`` (query → document → grade) and ``run`` (query → document → score); what all plain functions call.
+    """The metric over ``qrels`` (query → document → grade) and ``run`` (query → document → score); the plain functions call it.
 
     It is taken over the queries of the run that have judgements, as trec_eval does without ``-c``; a query with an empty
     ranking counts 0. NaN if there are none. Raises MetricError for a score that is not a number.

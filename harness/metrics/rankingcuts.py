@@ -149,7 +149,7 @@ class UnjudgedAtK(RankingMetric):
         return None if not sample.qrels else (np.array([0.0, 1.0]), np.array([1.0, 1.0]))
 
 
-# ── plain functions: qrels query -> document -> grade, run query -> document -> score; see ranking.value_of ─────────────────────
+# ── plain functions: qrels query -> document -> grade, run query -> document -> score; see ranking.value_of ───────────────────
 
 
 def recall_at(qrels: Qrels, run: Run, k: int, *, level: int = 1) -> float:

@@ -87,7 +87,7 @@ class ReferenceMetric(Metric):
             raise MetricError(f"{self.name}: predictions and references must have the same length, "
                               f"got {len(predictions)} and {len(references)}")
         if {*map(type, predictions), *map(type, references)} <= {str}:
-            return list(zip(references))
+            return [(item,) for item in references if isinstance(item, str)]
         several: list[Sequence[str]] = [(item,) if isinstance(item, str) else item for item in references]
         for index, (prediction, item) in enumerate(zip(predictions, several)):
             if not isinstance(prediction, str):
@@ -116,7 +116,9 @@ def _sizes(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> I
     sizes = np.fromiter(map(len, itertools.chain.from_iterable(references)), dtype=np.int64, count=int(several.sum()))
     before = np.append(0, np.cumsum(sizes))
     last = np.cumsum(several)
-    return np.fromiter(map(len, predictions), dtype=np.int64) + before[last] - before[last - several] + _ROW_CHARACTERS
+    predicted = np.fromiter(map(len, predictions), dtype=np.int64, count=len(predictions))
+    total: IntArray = predicted + before[last] - before[last - several] + _ROW_CHARACTERS
+    return total
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,90 +1,20 @@
-"""Errors of predicted numbers: absolute, squared, logarithmic, Huber's, the median and the largest one.
-
-A target or an answer that is no finite number has no error: such rows are missing, with the reason.
-"""
+"""Errors of predicted numbers: absolute, squared, logarithmic, Huber's, the median and the largest one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.errors import MetricError
-from harness.metrics.classification import checked_weights
-from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
-from harness.protocols import Interval, Metric
-from harness.types import FloatArray, Number, Output, Sample, Scores, Text
-
-Weights: TypeAlias = Sequence[float] | None
-
-
-# ── what they share ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, repr=False)
-class NumberMetric(Metric):
-    """Base of the metrics of numbers: rows are (target, prediction). A subclass gives :meth:`aggregate`."""
-
-    family: ClassVar[str] = "regression"
-    needs: ClassVar[frozenset[str]] = frozenset({"number", "target"})
-    columns: ClassVar[tuple[str, ...]] = ("target", "prediction")
-
-    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
-        """One row a sample: target and prediction, or why one of them is no number."""
-        return scores_of((self.row(s, o) for s, o in zip(samples, outputs, strict=True)), len(self.columns))
-
-    def row(self, sample: Sample, output: Output) -> Row:
-        """Target and prediction."""
-        return number_pair(sample, output)
-
-    def over(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: Weights = None) -> float:
-        """The value over arrays; NaN where undefined. Raises MetricError for what is not two equally long series of numbers."""
-        target, prediction = self.series(y_true, "y_true"), self.series(y_pred, "y_pred")
-        weights = checked_weights(self.name, list(target), list(prediction), sample_weight)
-        if not (np.isfinite(weights).all() and (weights >= 0).all()):
-            raise MetricError(f"{self.name}: sample_weight must be finite and not negative")
-        return float(self.aggregate(self._stats(target, prediction), weights)[0])
-
-    def _stats(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
-        return np.stack([target, prediction], axis=1)
-
-    def series(self, values: ArrayLike, name: str) -> FloatArray:
-        series: FloatArray = np.asarray(values, dtype=np.float64)
-        if series.ndim != 1:
-            raise MetricError(f"{self.name}: {name} must be one series of numbers, got shape {series.shape}")
-        if not np.isfinite(series).all():
-            where = int(np.argmin(np.isfinite(series)))
-            raise MetricError(f"{self.name}: {name}[{where}] must be finite, got {series[where]}")
-        return series
-
-
-def number_pair(sample: Sample, output: Output) -> tuple[float, float] | str:
-    """Target and answer as finite numbers, or the reason why they are not."""
-    target = finite_target(sample)
-    if isinstance(target, str):
-        return target
-    if isinstance(output.answer, Text):
-        return "no number in the answer"
-    if not isinstance(output.answer, Number):
-        return wrong_kind(output, "Number")
-    if not math.isfinite(output.answer.value):
-        return "the answer is not finite"
-    return target, float(output.answer.value)
-
-
-def finite_target(sample: Sample) -> float | str:
-    """The target as a finite number, from text too (tables hold nothing else), or the reason why it is none."""
-    if sample.target is None:
-        return "the sample has no target"
-    try:
-        value = math.nan if isinstance(sample.target, bool) else float(sample.target)
-    except (TypeError, ValueError, OverflowError):
-        return f"the target {sample.target!r:.40} is no number"
-    return value if math.isfinite(value) else "the target is not finite"
+from harness.metrics.numbers import NumberMetric, Weights, number_pair
+from harness.metrics.rows import Row, ratio, scores_of
+from harness.protocols import Interval
+from harness.types import FloatArray, Output, Sample, Scores
 
 
 @dataclass(frozen=True, repr=False)

@@ -90,7 +90,7 @@ class Repetition(MeanOverTexts):
 
 @dataclass(frozen=True, repr=False)
 class MovingAverageTtr(MeanOverTexts):
-    """Mean type-token ratio of all windows of ``window`` consecutive words of a text, the mean over texts; 0–1, higher is better.
+    """Mean type-token ratio of all windows of ``window`` words of a text, the mean over texts; 0–1, higher is more diverse.
 
     Unlike ``ttr`` it does not fall with the length of a text. A text shorter than the window is one window (lexicalrichness
     refuses it); a text without a word is missing. All windows of all texts are counted in one pass: a word is new in those
@@ -117,7 +117,7 @@ class MovingAverageTtr(MeanOverTexts):
         first = np.maximum(_place_before(tokens.ids, text, place) + 1, place - self.window + 1)
         new_in = np.minimum(place, windows[text] - 1) - np.maximum(first, 0) + 1
         found = np.bincount(text, np.maximum(new_in, 0), minlength=len(lengths))
-        return ratio(found, (windows * np.minimum(lengths, self.window)).astype(np.float64))
+        return ratio(found.astype(np.float64), (windows * np.minimum(lengths, self.window)).astype(np.float64))
 
 
 def repetition(texts: Sequence[str], *, n: int = 4, tokenize: Scheme = "ascii") -> float:

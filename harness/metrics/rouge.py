@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
+from harness.metrics.blocks import row_blocks
 from harness.metrics.lcs import lcs_lengths, union_lcs_matches
 from harness.metrics.ngrams import clipped_matches, ngram_totals
 from harness.metrics.references import MeanOverReferences, Measured, References, first_best, pair_up
 from harness.metrics.rougeskip import skip_bigrams, weighted_lcs
-from harness.metrics.rougetokens import Alphabet, RougeTokens, Stems, rouge_tokens
+from harness.metrics.rougetokens import Alphabet, RougeTokens, rouge_tokens
+from harness.metrics.stemming import Stems
 from harness.types import FloatArray, Sample
 
 Kind = Literal["1", "2", "3", "4", "5", "6", "7", "8", "9", "L", "Lsum", "S", "SU", "W"]
@@ -22,8 +24,6 @@ Measure = Literal["f", "p", "r"]
 _LOOKED_AT = 1000
 """Samples that are looked at for letters that vanish."""
 _TOO_MANY = 0.2
-_CHARACTERS = 1 << 20
-"""Characters of predictions and references that are worked on at once."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,14 +123,14 @@ class Rouge(MeanOverReferences):
         return self.statistics(predictions, references)  # which makes blocks of its own: stems are kept from one to the next
 
     def _overlap(self, tokens: RougeTokens, ngrams: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Overlap of each pair and total of each text; shared are ``ngrams`` by order and the ``lengths`` of common subsequences."""
+        """Overlap of each pair and total of each text, from shared ``ngrams`` by order and ``lengths`` of common subsequences."""
         words = tokens.words
         if self.type.isdigit():
             return ngrams[:, int(self.type) - 1], ngram_totals(words.lengths, int(self.type))[:, -1]
         if self.type in ("S", "SU"):
             return skip_bigrams(words, self.skip, unigrams=self.type == "SU")
         if self.type == "W":
-            return weighted_lcs(words, self.weight), words.lengths ** self.weight
+            return weighted_lcs(words, self.weight), np.power(words.lengths, self.weight, dtype=np.float64)
         if self.type == "Lsum" and tokens.lines is not None:
             lengths = union_lcs_matches(words, tokens.lines, lengths)
         return lengths, words.lengths.astype(np.float64)
@@ -179,11 +179,11 @@ def rouge_scores(predictions: Sequence[str], references: References, types: Iter
 
 def _statistics(metrics: Sequence[Rouge], predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[FloatArray]:
     """The statistics of several metrics that compare the same words."""
-    stems = Stems() if metrics[0].stemmer else None
+    stems = Stems(longer_than=3) if metrics[0].stemmer else None
     order = max((int(metric.type) for metric in metrics if metric.type.isdigit()), default=0)
     lengths_matter = any(metric.type in ("L", "Lsum") for metric in metrics)
     parts = [[np.empty((0, len(Rouge.columns)))] for _ in metrics]
-    for block in _blocks(predictions, references):
+    for block in row_blocks(predictions, references):
         repeated, targets, starts = pair_up(predictions[block], references[block])
         n, tokens = len(targets), rouge_tokens([*repeated, *targets], metrics[0]._alphabet, stems)
         ngrams = clipped_matches(tokens.words, np.tile(np.arange(n), 2), n, order) if order else np.empty((n, 0))
@@ -193,11 +193,3 @@ def _statistics(metrics: Sequence[Rouge], predictions: Sequence[str], references
             best = pairs[first_best(pairs[:, 2], starts)]
             part.append(np.column_stack([best, np.ones(len(best))]))
     return [np.concatenate(part) for part in parts]
-
-
-def _blocks(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[slice]:
-    """Successive rows, so many at a time as make about the same number of characters, at least one."""
-    sizes = [len(prediction) * len(item) + sum(map(len, item)) + 1 for prediction, item in zip(predictions, references)]
-    block = np.cumsum(sizes) // _CHARACTERS
-    bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(sizes)]
-    yield from itertools.starmap(slice, itertools.pairwise(bounds))

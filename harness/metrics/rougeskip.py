@@ -74,7 +74,7 @@ def _shared(tokens: Tokens, reach: int, *, unigrams: bool) -> FloatArray:
     sizes = np.diff(np.append(starts, len(key)))
     in_reference = np.add.reduceat(key & 1, starts) if len(key) else starts
     shared = np.minimum(in_reference, sizes - in_reference)
-    return np.bincount((key[starts] >> 1) // (span * span), weights=shared, minlength=n)
+    return np.bincount((key[starts] >> 1) // (span * span), weights=shared, minlength=n).astype(np.float64)
 
 
 def _weighted(tokens: Tokens, weight: float) -> FloatArray:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.stemming import porter_stems
+from harness.metrics.stemming import Stems
 from harness.metrics.tokenize import IntArray, Tokens, character_table, code_points
 
 Alphabet: TypeAlias = Literal["ascii", "unicode"]
@@ -36,20 +36,6 @@ class RougeTokens:
 
     words: Tokens
     lines: IntArray | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stems:
-    """The stems that one call has worked out so far, so that no word is stemmed twice. Words of up to 3 letters stay."""
-
-    known: dict[str, str] = field(default_factory=dict)
-
-    def numbers(self, words: Sequence[str]) -> IntArray:
-        """A number for each word, equal where the stems are."""
-        new = [word for word in words if word not in self.known]
-        self.known.update(zip(new, porter_stems(new, longer_than=3)))
-        first: dict[str, int] = {}
-        return np.array([first.setdefault(self.known[word], len(first)) for word in words], dtype=np.int64)
 
 
 def rouge_tokens(texts: Sequence[str], alphabet: Alphabet, stems: Stems | None = None) -> RougeTokens:
@@ -113,4 +99,5 @@ def _identities(letters: NDArray[np.uint8] | NDArray[np.uint32], ends: IntArray,
     if stems is None:
         return ids
     encoding = "ascii" if letters.itemsize == 1 else "utf-32-le"
-    return stems.numbers([word.decode(encoding, "surrogatepass") for word in encoded.dictionary.to_pylist()])[ids]
+    _, numbers = stems.numbered([word.decode(encoding, "surrogatepass") for word in encoded.dictionary.to_pylist()])
+    return numbers[ids]

@@ -7,7 +7,12 @@ measure that the rules ask for is a count in a prefix of one string.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import numpy as np
+
+from harness.metrics.tokenize import IntArray
 
 Rule: TypeAlias = tuple[str, str, str]
 """A suffix, what takes its place, and the kinds (c, v) of the letters of that."""
@@ -27,9 +32,25 @@ def porter_stems(words: Sequence[str], *, longer_than: int = 0) -> list[str]:
         kinds = [word.translate(_KINDS) for word in words]
     shortest = max(longer_than, 2)
     return [_IRREGULAR[word] if word in _IRREGULAR and len(word) > longer_than
-            else word if len(word) <= shortest or word[-1] not in _SUFFIX_ENDS
+            else word if len(word) <= shortest or (word[-1] not in "sye" and word[-2:] not in _ENDINGS)  # no rule is for it
             else _stem(word, _with_y(word, kind) if "y" in kind else kind)
             for word, kind in zip(words, kinds)]
+
+
+@dataclass(frozen=True, slots=True)
+class Stems:
+    """The stems that one call has worked out so far, so that no word is stemmed twice."""
+
+    longer_than: int = 0
+    known: dict[str, str] = field(default_factory=dict)
+
+    def numbered(self, words: Sequence[str]) -> tuple[list[str], IntArray]:
+        """The different stems of these words, and for each word the number of its stem among them, ``int64[len(words)]``."""
+        new = [word for word in words if word not in self.known]
+        self.known.update(zip(new, porter_stems(new, longer_than=self.longer_than)))
+        different: dict[str, int] = {}
+        numbers = [different.setdefault(self.known[word], len(different)) for word in words]
+        return list(different), np.array(numbers, dtype=np.int64)
 
 
 class _Kinds(dict[int, str]):
@@ -39,8 +60,7 @@ class _Kinds(dict[int, str]):
         return "c"
 
 
-_KINDS = _Kinds({**{code: "c" for code in range(128)}, **dict.fromkeys(map(ord, "aeiou"), "v"), ord("y"): "y", ord("\n"): "\n"})
-_SUFFIX_ENDS = frozenset("sdgyeilrcntum")
+_KINDS = _Kinds({**dict.fromkeys(range(128), "c"), **dict.fromkeys(map(ord, "aeiou"), "v"), ord("y"): "y", ord("\n"): "\n"})
 _IRREGULAR = {
     "sky": "sky", "skies": "sky", "dying": "die", "lying": "lie", "tying": "tie", "news": "news", "innings": "inning",
     "inning": "inning", "outings": "outing", "outing": "outing", "cannings": "canning", "canning": "canning", "howe": "howe",
@@ -58,8 +78,10 @@ def _with_y(word: str, kind: str) -> str:
 
 def _stem(word: str, kind: str) -> str:
     """``kind`` may be longer than the word: only its first ``len(word)`` letters are looked at."""
-    word = _plural(word)
-    word, kind = _past(word, kind)
+    if word[-1] == "s":
+        word = _plural(word)
+    if word[-2:] in ("ed", "ng"):
+        word, kind = _past(word, kind)
     if word[-1:] == "y" and len(word) > 2 and kind[len(word) - 2] == "c":  # happy → happi, but enjoy and by stay
         word = word[:-1] + "i"
         kind = kind[:len(word) - 1] + "v"
@@ -70,7 +92,7 @@ def _stem(word: str, kind: str) -> str:
 
 def _plural(word: str) -> str:
     """Step 1a. What is left is always a prefix of the word."""
-    if word[-1] != "s" or word.endswith("ss"):
+    if word.endswith("ss"):
         return word
     if word.endswith("ies"):
         return word[:-1] if len(word) == 4 else word[:-2]
@@ -131,6 +153,8 @@ _STEP_3 = _by_ending(
 _STEP_4 = _by_ending(*((suffix, "", "") for suffix in (
     "al", "ance", "ence", "er", "ic", "able", "ible", "ant", "ement", "ment", "ent", "ion", "ou", "ism", "ate", "iti", "ous",
     "ive", "ize")))
+_ENDINGS = frozenset(("ed", "ng", "ll", *_STEP_2, *_STEP_3, *_STEP_4))
+"""Beside s, y and e: the last two letters of what any rule is for."""
 
 
 def _replaced(word: str, kind: str, table: dict[str, tuple[Rule, ...]]) -> tuple[str, str]:

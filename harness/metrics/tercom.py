@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.metrics.alignment import Alignment, Pairs, padded
+from harness.metrics.alignment import Alignment, Pairs, WordArray, padded
 from harness.metrics.beam import MAX_MOVE, BeamAligner
 from harness.metrics.myers import MAX_REFERENCE, BitAligner
 from harness.metrics.tokenize import IntArray, Tokens
@@ -28,7 +29,7 @@ class Aligner(Protocol):
 
     def matches(self, rows: IntArray) -> tuple[IntArray, IntArray, IntArray]: ...
 
-    def distances(self, pair: IntArray, source: IntArray) -> IntArray: ...
+    def distances(self, pair: IntArray, source: WordArray) -> IntArray: ...
 
 
 def edits(hypotheses: Tokens, references: Tokens) -> IntArray:
@@ -89,7 +90,7 @@ class _Blocks:
     length: IntArray
     tries: IntArray
 
-    def take(self, chosen: IntArray) -> _Blocks:
+    def take(self, chosen: NDArray[np.bool_]) -> _Blocks:
         return _Blocks(self.pair[chosen], self.hyp[chosen], self.ref[chosen], self.length[chosen], self.tries[chosen])
 
 
@@ -125,7 +126,7 @@ def _new_target(alignment: Alignment) -> IntArray:
     return changed
 
 
-def _running(flags: IntArray | np.ndarray) -> IntArray:
+def _running(flags: IntArray | NDArray[np.bool_]) -> IntArray:
     sums = np.zeros((flags.shape[0], flags.shape[1] + 1), dtype=np.int64)
     np.cumsum(flags, axis=1, out=sums[:, 1:])
     return sums
@@ -134,7 +135,7 @@ def _running(flags: IntArray | np.ndarray) -> IntArray:
 # ── where to ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _best_shifts(pairs: Pairs, alignment: Alignment, aligner: Aligner, blocks: _Blocks) -> tuple[IntArray, IntArray]:
+def _best_shifts(pairs: Pairs, alignment: Alignment, aligner: Aligner, blocks: _Blocks) -> tuple[IntArray, WordArray]:
     """The pairs that a shift brings nearer to their references, and for each where its words come from after the best."""
     block, target = _targets(alignment, blocks)
     pair, start, length = blocks.pair[block], blocks.hyp[block], blocks.length[block]
@@ -177,9 +178,9 @@ def _rotation(start: IntArray, length: IntArray, target: IntArray, n_hyp: IntArr
     return first, middle, end
 
 
-def _sources(width: int, first: IntArray, middle: IntArray, end: IntArray) -> IntArray:
-    """``int64[n, width]``: which word stands at each place after the swap."""
+def _sources(width: int, first: IntArray, middle: IntArray, end: IntArray) -> WordArray:
+    """``int32[n, width]``: which word stands at each place after the swap."""
     place = np.arange(width, dtype=np.int32)
-    first, middle, end = (bound.astype(np.int32)[:, None] for bound in (first, middle, end))
-    swapped = np.where(place < first + end - middle, place + middle - first, place - (end - middle))
-    return np.where((place >= first) & (place < end), swapped, place)
+    low, mid, high = (bound.astype(np.int32)[:, None] for bound in (first, middle, end))
+    swapped = np.where(place < low + high - mid, place + mid - low, place - (high - mid))
+    return np.where((place >= low) & (place < high), swapped, place)

@@ -10,12 +10,13 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
+from harness.metrics.extraction import extractor
 from harness.metrics.references import MeanOverReferences, References
 from harness.metrics.tokenize import PUNCTUATION
 from harness.protocols import Interval
 from harness.types import FloatArray
 
-Normalization = Literal["squad", "lower", "whitespace", "none"]
+Normalization = Literal["squad", "lower", "whitespace", "strip", "none"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -25,7 +26,10 @@ class ExactMatch(MeanOverReferences):
     Parameters
     ----------
     normalize : ``squad``: lower case, without ASCII punctuation, English articles (a, an, the) and surplus white space;
-        ``lower``: lower case, without surplus white space; ``whitespace``: without surplus white space; ``none``: as it is.
+        ``lower``: lower case, without surplus white space; ``whitespace``: without surplus white space; ``strip``: without
+        white space at either end; ``none``: as it is.
+    extract : what of the prediction is the answer: ``answer_is``, ``boxed``, ``hashes``, ``first_line``, ``last_line`` or
+        ``"/a regular expression/"``, see :func:`harness.metrics.extraction.extractor`; by default all of it.
 
     Statistics: ``hit`` (0 or 1) and 1, a row a sample. An empty prediction hits an empty reference. No rows: NaN.
 
@@ -36,18 +40,23 @@ class ExactMatch(MeanOverReferences):
     """
 
     normalize: Normalization = "squad"
+    extract: str | None = None
 
     name: ClassVar[str] = "exact_match"
     summary: ClassVar[str] = "share of answers that equal a reference after normalisation"
     interval: ClassVar[Interval] = "wilson"
     columns: ClassVar[tuple[str, ...]] = ("hit", "n")
+    formula: ClassVar[str] = "answers equal to a reference after normalisation / answers"
+    reference: ClassVar[str] = "SQuAD v1.1 evaluation script"
+    paper: ClassVar[str] = "Rajpurkar et al. 2016, SQuAD: 100,000+ Questions for Machine Comprehension of Text"
 
     def __post_init__(self) -> None:
         self.require(self.normalize in get_args(Normalization), "normalize", f"one of {', '.join(get_args(Normalization))}")
+        extractor(self.extract, self.name)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
-        form = _NORMAL_FORMS[self.normalize]
-        hits = [form(prediction) in map(form, item) for prediction, item in zip(predictions, references)]
+        form, answer = normal_form(self.normalize), extractor(self.extract, self.name)
+        hits = [form(answer(prediction)) in map(form, item) for prediction, item in zip(predictions, references)]
         return np.column_stack([np.array(hits, dtype=np.float64), np.ones(len(hits))])
 
 
@@ -60,7 +69,7 @@ class TokenF1(MeanOverReferences):
 
     Parameters
     ----------
-    normalize : as for ``exact_match``.
+    normalize, extract : as for ``exact_match``.
 
     Statistics: ``f1`` and 1, a row a sample. Nothing shared is 0, two empty texts too, as in SQuAD v1.1's script (v2.0
     gives 1 there). No rows: NaN.
@@ -72,37 +81,49 @@ class TokenF1(MeanOverReferences):
     """
 
     normalize: Normalization = "squad"
+    extract: str | None = None
 
     name: ClassVar[str] = "token_f1"
     summary: ClassVar[str] = "F1 of the words shared with the best reference (SQuAD)"
     columns: ClassVar[tuple[str, ...]] = ("f1", "n")
+    formula: ClassVar[str] = "mean over answers of max over references of 2 · P · R / (P + R), P and R of the bags of words"
+    reference: ClassVar[str] = "SQuAD v1.1 evaluation script"
+    paper: ClassVar[str] = "Rajpurkar et al. 2016, SQuAD: 100,000+ Questions for Machine Comprehension of Text"
 
     def __post_init__(self) -> None:
         self.require(self.normalize in get_args(Normalization), "normalize", f"one of {', '.join(get_args(Normalization))}")
+        extractor(self.extract, self.name)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
-        form = _NORMAL_FORMS[self.normalize]
-        values = [max(_bag_f1(form(prediction).split(), form(reference).split()) for reference in item)
+        form, answer = normal_form(self.normalize), extractor(self.extract, self.name)
+        values = [max(_bag_f1(form(answer(prediction)).split(), form(reference).split()) for reference in item)
                   for prediction, item in zip(predictions, references)]
         return np.column_stack([np.array(values, dtype=np.float64), np.ones(len(values))])
 
 
-def exact_match(predictions: Sequence[str], references: References, *, normalize: Normalization = "squad") -> float:
+def exact_match(predictions: Sequence[str], references: References, *, normalize: Normalization = "squad",
+                extract: str | None = None) -> float:
     """Share of predictions that equal one of their references; see :class:`ExactMatch`. NaN for empty lists.
 
     >>> exact_match(["a cat", "dog"], ["The cat.", "dogs"])
     0.5
     """
-    return ExactMatch(normalize).over(predictions, references).value
+    return ExactMatch(normalize, extract).over(predictions, references).value
 
 
-def token_f1(predictions: Sequence[str], references: References, *, normalize: Normalization = "squad") -> float:
+def token_f1(predictions: Sequence[str], references: References, *, normalize: Normalization = "squad",
+             extract: str | None = None) -> float:
     """Mean F1 of the words shared with the best reference; see :class:`TokenF1`. NaN for empty lists.
 
     >>> token_f1(["a black cat"], [["the cat", "black cats"]])
     0.6666666666666666
     """
-    return TokenF1(normalize).over(predictions, references).value
+    return TokenF1(normalize, extract).over(predictions, references).value
+
+
+def normal_form(normalize: Normalization) -> Callable[[str], str]:
+    """What a normalisation does to a text."""
+    return _NORMAL_FORMS[normalize]
 
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -117,6 +138,7 @@ _NORMAL_FORMS: Mapping[str, Callable[[str], str]] = {
     "squad": _squad_form,
     "lower": lambda text: " ".join(text.lower().split()),
     "whitespace": lambda text: " ".join(text.split()),
+    "strip": str.strip,
     "none": str,
 }
 

@@ -5,10 +5,8 @@ Texts are joined and cut as one array of bytes or code points; only the distinct
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,6 +20,11 @@ NEWLINE = ord("\n")
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 _ASCII_SPACE = "\t\n\x0b\x0c\r\x1c\x1d\x1e\x1f "
 _OTHER_SPACE = "\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_OTHER_SPACES = {
+    size: np.sort([int.from_bytes(space.encode(), "little") for space in _OTHER_SPACE if len(space.encode()) == size])
+    for size in (2, 3)
+}
+"""The same as numbers, by their length in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def once_each(tokenizer: Callable[[Sequence[str]], Tokens], texts: Sequence[str]
     return Tokens(tokens.ids[index], lengths)
 
 
-# ── the tokenisers that metrics share ───────────────────────────────────────────────────────────────────────────────
+# ── what metrics share ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def characters(texts: Sequence[str], *, whitespace: bool) -> Tokens:
@@ -69,20 +72,6 @@ def characters(texts: Sequence[str], *, whitespace: bool) -> Tokens:
     return Tokens(ids[positions], np.diff(before))
 
 
-def word_runs(texts: Sequence[str], *, alphabet: str, stemmer: bool) -> Tokens:
-    """Lower-cased runs of letters and digits: rouge-score's ``[a-z0-9]+`` (``ascii``) or any script's (``unicode``).
-
-    ``unicode`` takes letters, combining marks and numbers of every script; ``ascii`` treats them as separators.
-    With ``stemmer`` tokens of more than three characters are reduced by nltk's Porter stemmer, as rouge-score does.
-    """
-    lines = one_a_line(texts).lower()
-    units: Units = utf8(lines) if alphabet == "ascii" else code_points(lines)
-    inside = _ALPHANUMERIC.take(units) if alphabet == "ascii" else character_table(units, _is_word_character).take(units)
-    starts = inside.copy()
-    starts[1:] &= ~inside[:-1]
-    return cut(units, starts, inside, rename=porter_stem if stemmer else None)
-
-
 # ── arrays of bytes or code points ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -92,11 +81,6 @@ def one_a_line(texts: Sequence[str]) -> str:
     if joined.count("\n") != max(len(texts) - 1, 0):
         joined = "\n".join([text.replace("\n", " ") for text in texts])
     return f"\n{joined}\n" if texts else "\n"
-
-
-def utf8(text: str) -> NDArray[np.uint8]:
-    """The bytes of a text; lone surrogates, which a JSON file can hold, are kept."""
-    return np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
@@ -139,14 +123,6 @@ def byte_classes(text: str, table: bytes) -> tuple[NDArray[np.uint8], NDArray[np
     return units, classes
 
 
-def byte_table(characters: str) -> Flags:
-    """``bool[256]``: which bytes are one of these ASCII characters."""
-    table = np.zeros(256, dtype=bool)
-    table[[ord(character) for character in characters]] = True
-    table.flags.writeable = False
-    return table
-
-
 def character_table(units: Units, belongs: Callable[[str], bool]) -> Flags:
     """A table over code points, filled for those that occur in ``units``: whether the character belongs."""
     table = np.zeros(int(units.max(initial=0)) + 1, dtype=bool)
@@ -155,32 +131,20 @@ def character_table(units: Units, belongs: Callable[[str], bool]) -> Flags:
     return table
 
 
-_OTHER_SPACES = {
-    size: np.sort([int.from_bytes(space.encode(), "little") for space in _OTHER_SPACE if len(space.encode()) == size])
-    for size in (2, 3)
-}
-_ALPHANUMERIC = byte_table("abcdefghijklmnopqrstuvwxyz0123456789")
-
-
-def _is_word_character(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
-
-
-def cut(units: Units, starts: Flags, inside: Flags, *, rename: Callable[[str], str] | None = None) -> Tokens:
+def cut(units: Units, starts: Flags, inside: Flags) -> Tokens:
     """Tokens out of texts that were joined by :func:`one_a_line`.
 
-    ``inside`` marks the units that belong to a token, ``starts`` the first unit of each; ``rename`` maps the distinct
-    tokens to what is compared.
+    ``inside`` marks the units that belong to a token, ``starts`` the first unit of each.
     """
     bounds = starts | ~inside
     bounds[1:] &= starts[1:] | inside[:-1]
     pieces = np.flatnonzero(bounds)
     tokens = np.flatnonzero(starts[pieces])
     lengths = np.diff(np.searchsorted(pieces[tokens], np.flatnonzero(units == NEWLINE)))
-    return Tokens(_identities(units, pieces, rename)[tokens].astype(np.int64), lengths)
+    return Tokens(_identities(units, pieces)[tokens].astype(np.int64), lengths)
 
 
-def _identities(units: Units, starts: IntArray, rename: Callable[[str], str] | None) -> NDArray[Any]:
+def _identities(units: Units, starts: IntArray) -> NDArray[Any]:
     """One number a piece, equal for equal pieces; piece i is ``units[starts[i]:starts[i + 1]]``.
 
     What separates tokens is a piece as well: to number it costs less than to take it out of the array.
@@ -191,27 +155,4 @@ def _identities(units: Units, starts: IntArray, rename: Callable[[str], str] | N
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(units))]
     encoded = pa.Array.from_buffers(pa.large_binary(), len(starts), buffers).dictionary_encode()
     ids: NDArray[Any] = encoded.indices.to_numpy(zero_copy_only=False)
-    if rename is None:
-        return ids
-    encoding = "utf-8" if units.itemsize == 1 else "utf-32-le"
-    words = [word.decode(encoding, "surrogatepass") for word in encoded.dictionary.to_pylist()]
-    numbers: dict[str, int] = {}
-    renamed = [numbers.setdefault(rename(word), len(numbers)) for word in words]
-    return np.array(renamed, dtype=np.int64)[ids]
-
-
-# ── stemming ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@lru_cache(maxsize=1 << 16)
-def porter_stem(word: str) -> str:
-    """nltk's Porter stem of a lower-cased word of more than three characters; shorter words stay as they are."""
-    stem: str = _porter().stem(word) if len(word) > 3 else word
-    return stem
-
-
-@cache
-def _porter() -> Any:
-    from nltk.stem.porter import PorterStemmer
-
-    return PorterStemmer()
+    return ids

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import floor, sqrt
 from typing import TypeAlias
 
@@ -16,10 +17,12 @@ from harness.types import FloatArray
 IntArray: TypeAlias = NDArray[np.int64]
 Aggregate: TypeAlias = Callable[[FloatArray, FloatArray], FloatArray]
 """``stats float64[n, d], weights float64[B, n] -> values float64[B]``; NaN where undefined."""
+Values: TypeAlias = Callable[[FloatArray], FloatArray]
+"""``weights float64[B, n] -> values float64[B]``, over statistics that it holds."""
 Finish: TypeAlias = Callable[[FloatArray], FloatArray]
 """``totals float64[..., d] -> values float64[...]``: the shortcut of additive statistics."""
 
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES = 64 * 2**20
 """Size of one block of weights that is handed to an aggregate."""
 
 _DRAWN_BYTES = 2**20
@@ -28,6 +31,16 @@ _MANY_UNITS = 2048
 """From so many units on, counts are drawn directly, unit by unit, and not counted from draws."""
 
 _UNDECIDED = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """An aggregate that does what does not depend on the weights (sorting, say) once: ``over(stats)`` does it."""
+
+    over: Callable[[FloatArray], Values]
+
+    def __call__(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
+        return self.over(stats)(weights)
 
 
 def resample_weights(
@@ -44,11 +57,8 @@ def resample_weights(
     """
     if n_units < 1 or n_replicates < 1:
         raise UsageError(f"resample_weights: needs at least one unit and one replicate, got {n_units} and {n_replicates}")
-    rows = max(1, block_bytes // (8 * n_units))
-    many = _ManyUnits.of(n_units) if n_units >= _MANY_UNITS else None
-    for start in range(0, n_replicates, rows):
-        b = min(rows, n_replicates - start)
-        yield _drawn_counts(n_units, b, rng) if many is None else many.counts(b, rng)
+    for block in _blocks(n_units, n_replicates, rng, block_bytes):
+        yield block.copy()
 
 
 def replicates(
@@ -73,11 +83,11 @@ def replicates(
     n_units = len(stats) if groups is None else int(groups.max(initial=-1)) + 1
     if finish is not None:
         sums = _group_sums(stats, groups, weights, n_units)
-        blocks = (finish(drawn @ sums) for drawn in resample_weights(n_units, n_bootstrap, rng, block_bytes=_DRAWN_BYTES))
+        blocks = (finish(drawn @ sums) for drawn in _blocks(n_units, n_bootstrap, rng, _DRAWN_BYTES))
     else:
-        per_row = BLOCK_BYTES * n_units // max(len(stats), 1)
-        weights_of = resample_weights(n_units, n_bootstrap, rng, block_bytes=per_row)
-        blocks = (aggregate(stats, _row_weights(drawn, groups, weights)) for drawn in weights_of)
+        values = aggregate.over(stats) if isinstance(aggregate, Once) else partial(aggregate, stats)
+        size = (_DRAWN_BYTES if isinstance(aggregate, Once) else BLOCK_BYTES) * n_units // max(len(stats), 1)
+        blocks = (values(_row_weights(drawn, groups, weights)) for drawn in _blocks(n_units, n_bootstrap, rng, size))
     return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
 
 
@@ -92,16 +102,29 @@ def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float,
     return float(low), float(high)
 
 
-def _drawn_counts(n_units: int, n_replicates: int, rng: np.random.Generator) -> FloatArray:
-    """Drawn and counted a few rows at a time: counting 1 MB is more than twice as fast as counting 64 MB."""
-    block = np.empty((n_replicates, n_units))
-    rows = max(1, _DRAWN_BYTES // (8 * n_units))
+def _blocks(n_units: int, n_replicates: int, rng: np.random.Generator, block_bytes: int) -> Iterator[FloatArray]:
+    """The blocks of :func:`resample_weights`, each in the memory of the one before: new memory costs as much as drawing."""
+    rows = max(1, min(block_bytes // (8 * n_units), n_replicates))
+    many = _ManyUnits.of(n_units) if n_units >= _MANY_UNITS else None
+    room = np.empty((rows, n_units))
     for start in range(0, n_replicates, rows):
-        b = min(rows, n_replicates - start)
-        drawn = rng.integers(0, n_units, size=(b, n_units))
-        drawn += np.arange(0, b * n_units, n_units)[:, None]
-        block[start : start + b] = np.bincount(drawn.ravel(), minlength=b * n_units).reshape(b, n_units)
-    return block
+        block = room[: n_replicates - start]
+        if many is None:
+            _draw_and_count(block, rng)
+        else:
+            many.draw(block, rng)
+        yield block
+
+
+def _draw_and_count(block: FloatArray, rng: np.random.Generator) -> None:
+    """Drawn and counted a few rows at a time: counting 1 MB is more than twice as fast as counting 64 MB."""
+    n_units = block.shape[1]
+    rows = max(1, _DRAWN_BYTES // (8 * n_units))
+    for start in range(0, len(block), rows):
+        part = block[start : start + rows]
+        drawn = rng.integers(0, n_units, size=part.shape)
+        drawn += np.arange(0, part.size, n_units)[:, None]
+        part[:] = np.bincount(drawn.ravel(), minlength=part.size).reshape(part.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +152,14 @@ class _ManyUnits:
         rest = np.cumsum(probabilities - cells / 2**16)
         return cls(n_units, table, rest / rest[-1])
 
-    def counts(self, n_replicates: int, rng: np.random.Generator) -> FloatArray:
-        """``float64[n_replicates, n_units]``, every row a draw of ``n_units`` with replacement."""
-        block = np.empty((n_replicates, self.n_units))
+    def draw(self, block: FloatArray, rng: np.random.Generator) -> None:
+        """Fill every row with the counts of ``n_units`` draws with replacement."""
         for row in block:
             drawn = self._poisson(rng)
-            while (total := int(drawn.sum(dtype=np.int64))) > self.n_units:
+            while (total := int(drawn.sum(dtype=np.uint64))) > self.n_units:
                 drawn = self._poisson(rng)
             row[:] = drawn
             np.add.at(row, rng.integers(0, self.n_units, size=self.n_units - total), 1.0)
-        return block
 
     def _poisson(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         bits = rng.integers(0, 2**64, size=-(-self.n_units // 4), dtype=np.uint64).astype("<u8", copy=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import sacrebleu
 from sacrebleu.tokenizers.tokenizer_ter import TercomTokenizer
 
 from harness.metrics.ter import Ter
+from harness.types import FloatArray
 
 ROOT = Path(__file__).resolve().parents[2]
 SYSTEMS = ("C-3MA.4959", "KIT.4950", "LIUM-NMT.4900", "LMU-nmt-reranked.4934", "SYSTRAN.4847", "online-A.0", "online-F.0",
@@ -40,20 +42,23 @@ def timed(call: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - processor
 
 
+def ours(predictions: list[str], references: list[str]) -> FloatArray:
+    return Ter().over(predictions, references).stats[:, :2]
+
+
+def theirs(predictions: list[str], references: list[str]) -> FloatArray:
+    TercomTokenizer.__call__.cache_clear()
+    return np.array(sacrebleu.TER()._extract_corpus_statistics(predictions, [references]), dtype=np.float64)
+
+
 def main() -> None:
     print("what | sizes | ours s (cpu) | sacrebleu s (cpu) | ratio (cpu)")
     for n in (3000, 12000):
         predictions, references = pairs(n)
 
-        def ours() -> np.ndarray:
-            return Ter().over(predictions, references).stats[:, :2]
-
-        def theirs() -> np.ndarray:
-            TercomTokenizer.__call__.cache_clear()
-            return np.array(sacrebleu.TER()._extract_corpus_statistics(predictions, [references]), dtype=float)
-
-        assert np.array_equal(ours(), theirs()), "edits differ"
-        runs = [(timed(ours), timed(theirs)) for _ in range(ROUNDS if n == 3000 else 2)]
+        both = partial(ours, predictions, references), partial(theirs, predictions, references)
+        assert np.array_equal(both[0](), both[1]()), "edits differ"
+        runs = [(timed(both[0]), timed(both[1])) for _ in range(ROUNDS if n == 3000 else 2)]
         (mine, mine_cpu), (peer, peer_cpu) = (min(run[side] for run in runs) for side in (0, 1))
         words = sum(len(text.split()) for text in references)
         print(f"TER, edits of every segment | {n} segments, {words} reference words | {mine:.3f} ({mine_cpu:.3f}) | "

@@ -144,7 +144,7 @@ def test_signature_names_every_parameter():
 
 @pytest.mark.parametrize(("spec", "message"), [
     ("bleu(max_order=0)", "bleu: max_order must be a positive integer, got 0"),
-    ("bleu(tokenize=14a)", "bleu: tokenize must be one of 13a, intl, zh, char, none, got '14a'"),
+    ("bleu(tokenize=14a)", "bleu: tokenize must be one of auto, 13a, intl, zh, char, none, got '14a'"),
     ("bleu(smooth_value=0.5)", "bleu: smooth_value must be none with smooth=exp, got 0.5"),
     ("bleu(smooth=floor,smooth_value=2)", "bleu: smooth_value must be above 0 and at most 1, got 2.0"),
     ("bleu(smooth=add-k,smooth_value=-1)", "bleu: smooth_value must be at least 0 and finite, got -1.0"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.errors import MetricError
-from harness.metrics import ranking
+from harness.metrics import rankingcuts, rankingwhole
 from harness.plugins import metric
 from harness.types import Key, Output, Ranking, Sample, Text
 
@@ -111,7 +111,7 @@ def test_names_of_trec_eval(alias: str, spec: str) -> None:
 def test_signature_has_all_parameters() -> None:
     assert metric("recall@10").signature() == "recall@10(level=1)#v1"
     assert metric("ndcg@10").signature() == "ndcg@10(gain=linear)#v1"
-    assert metric("recall@10(2)") == ranking.RecallAtK(10, level=2)
+    assert metric("recall@10(2)") == rankingcuts.RecallAtK(10, level=2)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_batches_and_weights(spec: str) -> None:
 def test_mean_is_over_judged_queries_of_the_run() -> None:
     qrels = {"1": {"a": 1}, "2": {"a": 1}, "3": {"a": 1}}
     run = {"1": {"a": 1.0}, "2": {}, "4": {"a": 1.0}}
-    assert ranking.recall_at(qrels, run, 5) == 0.5
-    assert math.isnan(ranking.recall_at(qrels, {}, 5))
+    assert rankingcuts.recall_at(qrels, run, 5) == 0.5
+    assert math.isnan(rankingcuts.recall_at(qrels, {}, 5))
     with pytest.raises(MetricError, match="mrr: query '1': a score is not a number"):
-        ranking.mean_reciprocal_rank(qrels, {"1": {"a": math.nan}})
+        rankingwhole.mean_reciprocal_rank(qrels, {"1": {"a": math.nan}})

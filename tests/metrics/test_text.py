@@ -92,11 +92,11 @@ def test_spec_parses_back(metric):
 
 
 def test_signature_names_every_parameter():
-    assert ExactMatch().signature() == "exact_match(normalize=squad)#v1"
+    assert ExactMatch().signature() == "exact_match(extract=none,normalize=squad)#v1"
 
 
 @pytest.mark.parametrize(("call", "message"), [
-    (lambda: ExactMatch("squid"), "exact_match: normalize must be one of squad, lower, whitespace, none, got 'squid'"),
+    (lambda: ExactMatch("squid"), "exact_match: normalize must be one of squad, lower, whitespace, strip, none, got 'squid'"),
     (lambda: exact_match(["a"], []), "exact_match: predictions and references must have the same length, got 1 and 0"),
     (lambda: token_f1(["a", "b"], [["a"], []]), r"token_f1: references\[1\] must be a text or at least one text, got \[\]"),
     (lambda: token_f1(["a"], [["a", None]]), r"token_f1: references\[0\] must be a text or at least one text, got \['a', "),

@@ -93,10 +93,11 @@ def test_around_the_beam_and_the_64_words(seed):
     assert_equal_to_sacrebleu([pair[0] for pair in pairs], [[pair[1]] for pair in pairs], {})
 
 
-word = st.sampled_from(["a", "A", "b", "c", "d", ".", ",", "1,000", "3-4", "it's", "x.", "&amp;", "&lt;b", "日本", "かな", "カ。",
-                        "“x”", "(b)", "İ", "Σ", "\u2009", "\x1c", "\t", "\n", "\n-", "🙂", "'s", "5."])
+word = st.sampled_from(["a", "A", "b", "c", "d", ".", ",", "1,000", "3-4", "it's", "x.", "&amp;", "&lt;b", "日本", "かな",
+                        "カ。", "“x”", "(b)", "İ", "Σ", "\u2009", "\x1c", "\t", "\n", "\n-", "🙂", "'s", "5."])
 few = st.lists(st.sampled_from("abcd"), max_size=30).map(" ".join)
-made_text = st.one_of(few, st.lists(word, max_size=9).map(" ".join), st.lists(word, max_size=6).map("".join), st.text(max_size=12))
+made_text = st.one_of(few, st.lists(word, max_size=9).map(" ".join), st.lists(word, max_size=6).map("".join),
+                      st.text(max_size=12))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,0 +1,115 @@
+"""What all metrics of classes share: the labels of targets, the label set of a task, the positive class, weights of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from harness.errors import MetricError, did_you_mean
+from harness.protocols import Metric
+from harness.types import FloatArray, Sample
+
+LabelList: TypeAlias = Sequence[Any]
+"""A label a row, or (multi-label) a list of labels a row."""
+Weights: TypeAlias = Sequence[float] | FloatArray | None
+
+
+def is_several(target: Any) -> bool:
+    """Whether a target is a list of labels (multi-label) and not one label."""
+    return isinstance(target, list | tuple | set | frozenset)
+
+
+def true_label(sample: Sample) -> str | None:
+    """The label that the target names; None without a target. With choices, an integer is an index into them.
+
+    Raises MetricError for an index that is out of range, and for a list of labels.
+    """
+    target = sample.target
+    if target is None:
+        return None
+    if is_several(target):
+        raise MetricError(f"sample {sample.id!r}: target must be one label for this metric, got a list: {target!r:.60}")
+    return _named(target, sample)
+
+
+def true_labels(sample: Sample) -> frozenset[str] | None:
+    """The labels of a target that is one label or a list of them; None without a target."""
+    target = sample.target
+    if target is None:
+        return None
+    return frozenset(_named(one, sample) for one in (target if is_several(target) else (target,)))
+
+
+def label_set(samples: Iterable[Sample]) -> tuple[str, ...]:
+    """The labels of a task, sorted: all targets, and the choices if every sample has the same ones."""
+    return label_facts(samples)[0]
+
+
+def label_facts(samples: Iterable[Sample]) -> tuple[tuple[str, ...], bool]:
+    """The label set, and whether a target is a list of labels."""
+    labels: set[str] = set()
+    choices: set[tuple[str, ...]] = set()
+    several = False
+    for sample in samples:
+        if is_several(sample.target):
+            several = True
+            labels |= true_labels(sample) or frozenset()
+        elif (target := true_label(sample)) is not None:
+            labels.add(target)
+        if len(choices) < 2:
+            choices.add(sample.choices)
+    if len(choices) == 1:
+        labels.update(choices.pop())
+    return tuple(sorted(labels)), several
+
+
+def positive_code(metric: Metric, labels: Sequence[str], positive: str | None) -> int:
+    """Which label is the positive class: ``positive``, or of two labels the one that sorts last (1 of 0 and 1).
+
+    Raises MetricError where that is not defined.
+    """
+    if positive is None:
+        if len(labels) != 2:
+            raise MetricError(f"{metric.name}: positive must be given unless there are two labels, got {len(labels)} labels")
+        return 1
+    if positive not in labels:
+        guess = did_you_mean(positive, labels)
+        raise MetricError(f"{metric.name}: positive must be one of the labels, got {positive!r}{guess}")
+    return labels.index(positive)
+
+
+def checked_weights(name: str, y_true: Sequence[Any], y_pred: Sequence[Any], weight: Weights) -> FloatArray:
+    """``float64[1, n]`` weights, ones unless given.
+
+    Raises MetricError for lists of different lengths, and for weights that are negative or not finite.
+    """
+    if len(y_true) != len(y_pred):
+        raise MetricError(f"{name}: targets and predictions must be equally many, got {len(y_true)} and {len(y_pred)}")
+    weights = np.ones(len(y_true)) if weight is None else np.asarray(weight, dtype=np.float64)
+    if weights.shape != (len(y_true),):
+        raise MetricError(f"{name}: sample_weight must be one number a row ({len(y_true)}), got shape {weights.shape}")
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise MetricError(f"{name}: sample_weight must be finite and not negative")
+    return weights[None, :]
+
+
+def known_labels(name: str, y_true: LabelList, others: Iterable[Any], labels: LabelList | None) -> list[Any]:
+    """The sorted label set: ``labels``, or what occurs among targets and ``others``. Raises MetricError for a target outside."""
+    flat = {one for row in y_true for one in row} if any(map(is_several, y_true)) else set(y_true)
+    if labels is None:
+        return sorted(flat | set(others))
+    unknown = next((target for target in flat if target not in set(labels)), None)
+    if unknown is not None:
+        raise MetricError(f"{name}: labels must hold every target, got {unknown!r}")
+    return sorted(set(labels))
+
+
+def _named(target: Any, sample: Sample) -> str:
+    if isinstance(target, int) and not isinstance(target, bool) and sample.choices:
+        if not 0 <= target < len(sample.choices):
+            n = len(sample.choices)
+            raise MetricError(f"sample {sample.id!r}: target must be an index into its {n} choices, got {target}")
+        return sample.choices[target]
+    return str(target)

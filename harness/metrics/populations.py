@@ -1,0 +1,162 @@
+"""Distances between two samples of a population: Wasserstein, population stability index, maximum mean discrepancy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from harness.errors import MetricError
+from harness.metrics.numbers import number_pair
+from harness.metrics.pooled import PooledMetric
+from harness.metrics.tokenize import IntArray
+from harness.metrics.vectors import (
+    ReferencePool,
+    TwoSets,
+    kernel_sum,
+    matrix,
+    mean_of_pairs,
+    same_width,
+    squared_distances,
+)
+from harness.types import FloatArray, Output, Sample
+
+_FAMILY = "divergences"
+
+# ── of numbers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, repr=False)
+class _TwoSamples(PooledMetric):
+    """Base: the distribution of the numbers answered against that of the targets, whoever belongs to whom."""
+
+    family: ClassVar[str] = _FAMILY
+    needs: ClassVar[frozenset[str]] = frozenset({"number", "target"})
+    higher_is_better: ClassVar[bool | None] = False
+    bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
+
+    def gather(self, samples: Sequence[Sample], outputs: Sequence[Output]) -> tuple[FloatArray, Mapping[int, str]]:
+        """``float64[m, 2]``: answers and targets."""
+        found = [number_pair(sample, output) for sample, output in zip(samples, outputs, strict=True)]
+        missing = {row: pair for row, pair in enumerate(found) if isinstance(pair, str)}
+        pairs = [pair[::-1] for pair in found if not isinstance(pair, str)]
+        return np.array(pairs, dtype=np.float64).reshape(len(pairs), 2), missing
+
+    def of_rows(self, rows: IntArray) -> float:
+        return self.between(self.pool[rows, 0], self.pool[rows, 1])
+
+    def between(self, given: FloatArray, true: FloatArray) -> float:
+        """The distance of two samples of numbers; NaN if one is empty."""
+        raise NotImplementedError(f"{type(self).__name__}.between")
+
+
+@dataclass(frozen=True, repr=False)
+class Wasserstein(_TwoSamples):
+    """The area between the distribution functions of answers and targets (earth mover's distance), in their unit.
+
+    0 upwards, lower is better; undefined for no rows. Equals ``scipy.stats.wasserstein_distance``.
+    """
+
+    name: ClassVar[str] = "wasserstein"
+    summary: ClassVar[str] = "earth mover's distance of the distribution of answers from that of targets"
+    formula: ClassVar[str] = "∫ |F(x) - G(x)| dx"
+    reference: ClassVar[str] = "scipy.stats.wasserstein_distance"
+    paper: ClassVar[str] = "Vaserstein 1969; Villani 2009, Optimal Transport"
+
+    def between(self, given: FloatArray, true: FloatArray) -> float:
+        if not len(given) or not len(true):
+            return float("nan")
+        both = np.sort(np.concatenate([given, true]))
+        shares = [np.searchsorted(np.sort(side), both[:-1], side="right") / len(side) for side in (given, true)]
+        return float((np.abs(shares[0] - shares[1]) * np.diff(both)).sum())
+
+
+@dataclass(frozen=True, repr=False)
+class PopulationStability(_TwoSamples):
+    """Σ (a - e) ln(a / e) over bins: a the share of answers, e that of targets; 0 upwards, lower is more alike.
+
+    Bins are cut at the quantiles of the targets (``scheme=quantile``; equal cuts make one) or between their ends at equal
+    distances (``uniform``); the outer ones are open. A share below ``floor`` counts as ``floor``. Undefined for no rows. Below
+    0.1 is read as stable, above 0.25 as shifted.
+    """
+
+    name: ClassVar[str] = "psi"
+    summary: ClassVar[str] = "population stability index of answers against targets, in bins"
+    formula: ClassVar[str] = "Σ (a - e) ln(a / e)"
+    reference: ClassVar[str] = "hand-worked"
+    paper: ClassVar[str] = "Siddiqi 2006, Credit Risk Scorecards"
+
+    bins: int = 10
+    scheme: Literal["quantile", "uniform"] = "quantile"
+    floor: float = 1e-4
+
+    def __post_init__(self) -> None:
+        self.require(self.bins >= 2, "bins", "an integer ≥ 2")
+        self.require(self.scheme in ("quantile", "uniform"), "scheme", "one of quantile, uniform")
+        self.require(0 < self.floor < 1, "floor", "a number between 0 and 1")
+
+    def between(self, given: FloatArray, true: FloatArray) -> float:
+        if not len(given) or not len(true):
+            return float("nan")
+        if self.scheme == "quantile":
+            cuts = np.unique(np.quantile(true, np.arange(1, self.bins) / self.bins))
+        else:
+            cuts = np.unique(np.linspace(true.min(), true.max(), self.bins + 1)[1:-1])
+        counts = [np.bincount(np.searchsorted(cuts, side, side="left"), minlength=len(cuts) + 1) for side in (given, true)]
+        a, e = (np.maximum(count / count.sum(), self.floor) for count in counts)
+        return float(((a - e) * np.log(a / e)).sum())
+
+
+# ── of vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, repr=False)
+class MaximumMeanDiscrepancy(ReferencePool):
+    """Squared maximum mean discrepancy of the vectors answered from a reference set, kernel exp(-|x - y|² / (2 h²)).
+
+    mean k(x, x') + mean k(y, y') - 2 mean k(x, y). ``unbiased`` (the default) leaves pairs of a vector with itself out, so that
+    its expectation for two samples of one population is 0 and values may be below; ``biased`` keeps them and is ≥ 0. ``bandwidth``
+    h: none takes the median distance between two different vectors of both sets together (of 1,000 of them, at even steps, where
+    there are more). The reference set is the file ``against`` or the targets. Lower is better; undefined for fewer than two
+    vectors on a side (none, for biased) and where the median distance is 0.
+    """
+
+    name: ClassVar[str] = "mmd"
+    family: ClassVar[str] = _FAMILY
+    summary: ClassVar[str] = "squared maximum mean discrepancy of vectors from a reference set (Gaussian kernel)"
+    higher_is_better: ClassVar[bool | None] = False
+    bounds: ClassVar[tuple[float | None, float | None]] = (-2.0, 2.0)
+    formula: ClassVar[str] = "mean k(x, x') + mean k(y, y') - 2 mean k(x, y)"
+    reference: ClassVar[str] = "sklearn.metrics.pairwise.rbf_kernel, averaged"
+    paper: ClassVar[str] = "Gretton et al. 2012, A Kernel Two-Sample Test, Journal of Machine Learning Research 13"
+
+    bandwidth: float | None = None
+    estimator: Literal["unbiased", "biased"] = "unbiased"
+
+    def __post_init__(self) -> None:
+        self.require(self.bandwidth is None or self.bandwidth > 0, "bandwidth", "a number > 0 or none")
+        self.require(self.estimator in ("unbiased", "biased"), "estimator", "one of unbiased, biased")
+
+    def ready(self, sets: TwoSets) -> _Kernelled:
+        """With the bandwidth, the mean within the reference set, and how much of it each vector sees."""
+        width = self.bandwidth or _median_distance(sets)
+        found = _Kernelled(sets, width)
+        if not len(sets.vectors) or not len(sets.reference) or not width > 0:
+            return found
+        reference = sets.reference
+        near = [_gaussian(squared_distances(sets.vectors[at : at + _STEP] - reference[0], reference - reference[0]), width)
+                for at in range(0, len(sets.vectors), _STEP)] if len(reference) <= _STEP else []  # fmt: skip
+        seen = np.concatenate([block.mean(axis=1) for block in near]) if near else _seen(sets, width)
+        return _Kernelled(sets, width, self._within(reference, width), seen)
+
+    def compare(self, pool: _Kernelled, rows: IntArray) -> float:
+        if pool.seen is None or not len(rows):
+            return float("nan")
+        return self._within(pool.sets.vectors[rows], pool.width) + pool.within - 2 * float(pool.seen[rows].mean())
+
+    def _within(self, vectors: FloatArray, width: float) -> float:
+        if self.estimator == "unbiased":
+            return mean_of_pairs(vectors, lambda squared: _gaussian(squared, width))
+        return kernel_sum(vectors, vectors, lambda squared: _gaussian(squared, width)) / len(vectors) ** 2

@@ -1,0 +1,281 @@
+"""Metrics of tag sequences: entities found, and single tags.
+
+A sample's target is its list of tags. An answer with more or fewer tags than its target is a missing row, never cut to fit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from harness.errors import MetricError
+from harness.metrics.classification import checked_weights
+from harness.metrics.entities import SCHEMES, SchemeName
+from harness.metrics.rows import ratio
+from harness.metrics.tagrows import Found, tag_rows
+from harness.protocols import Metric, Scope
+from harness.types import FloatArray, Key, Output, Sample, Scores, Table, Tags
+
+Mode = Literal["default", "strict"]
+Average = Literal["micro", "macro", "weighted"]
+Sentences = Sequence[Sequence[str]]
+Weights = Sequence[float] | None
+
+
+# ── entities ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, repr=False)
+class EntityMetric(Metric):
+    """Base of the ratios of entities: a predicted one is right if its place and its type are those of a true one.
+
+    ``mode=default`` reads tags as conlleval does (an I that begins is a B), whatever their scheme; ``mode=strict`` takes only
+    what ``scheme`` (BIO = IOB2, IOB1, IOE1, IOE2, BIOES = IOBES, BILOU) calls an entity, and a tag with another prefix makes
+    its row missing. ``average`` is over types: ``micro`` is the ratio of the sums, ``macro`` the mean over the types that
+    occur, ``weighted`` weighs each with its true entities; inside these two a type with an undefined ratio counts 0. Undefined
+    (NaN) where the ratio of the sums is: no entities at all, none predicted (precision), none true (recall). seqeval gives 0
+    there and is equal in all else. Rows: a sentence each; 0 to 1, higher is better.
+    """
+
+    family: ClassVar[str] = "tagging"
+    needs: ClassVar[frozenset[str]] = frozenset({"tags", "target"})
+    columns: ClassVar[tuple[str, ...]] = ("tp", "predicted", "true", "row")
+    scope: ClassVar[Scope] = "corpus"
+    paper: ClassVar[str] = "Tjong Kim Sang and De Meulder 2003, Introduction to the CoNLL-2003 shared task"
+
+    scheme: SchemeName = "BIO"
+    mode: Mode = "default"
+    average: Average = "micro"
+    types: tuple[str, ...] = field(default=(), repr=False, compare=False, kw_only=True)
+    by_type: FloatArray | None = field(default=None, repr=False, compare=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.require(self.scheme in SCHEMES, "scheme", f"one of {', '.join(SCHEMES)}")
+        self.require(self.mode in ("default", "strict"), "mode", "default or strict")
+        self.require(self.average in ("micro", "macro", "weighted"), "average", "micro, macro or weighted")
+
+    def value(self, tp: FloatArray, predicted: FloatArray, true: FloatArray) -> FloatArray:
+        """The ratio, of any shape; NaN where undefined."""
+        raise NotImplementedError(f"{type(self).__name__}.value")
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        """One row a sentence: right, predicted and true entities, its number. Bound to a copy with the counts by type."""
+        rows = tag_rows(samples, outputs, SCHEMES[self.scheme] if self.mode == "strict" else None)
+        found = rows.found()
+        by_type = _counts_by_type(found, rows.n)
+        stats = np.full((len(samples), 4), np.nan)
+        stats[rows.numbers] = np.column_stack([by_type.sum(axis=2), np.arange(rows.n)])
+        return Scores(stats, rows.missing, bound=dataclasses.replace(self, types=found.types, by_type=by_type))
+
+    def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
+        """The average under each row of weights."""
+        if self.average == "micro":
+            return self.value(*(weights @ stats[:, :3]).T)
+        tp, predicted, true = self._sums(stats, weights)
+        shares = true if self.average == "weighted" else (predicted + true > 0).astype(np.float64)
+        mean = ratio((np.nan_to_num(self.value(tp, predicted, true)) * shares).sum(axis=1), shares.sum(axis=1))
+        overall = self.value(tp.sum(axis=1), predicted.sum(axis=1), true.sum(axis=1))
+        return np.where(np.isnan(overall), np.nan, mean)
+
+    def rows(self, stats: FloatArray) -> FloatArray:
+        """The ratio of every sentence, NaN where one alone has none."""
+        return self.value(stats[:, 0], stats[:, 1], stats[:, 2])
+
+    def tables(self, stats: FloatArray) -> dict[str, Table]:
+        """``types``: precision, recall, F1 (None where undefined) and counts of each type of entity."""
+        if self.by_type is None:
+            return {}
+        tp, predicted, true = (sums[0] for sums in self._sums(stats, np.ones((1, len(stats)))))
+        ratios = zip(ratio(tp, predicted), ratio(tp, true), ratio(2 * tp, predicted + true))
+        rows = [
+            (name, *(None if np.isnan(value) else float(value) for value in three), *map(int, counts))
+            for name, three, counts in sorted(zip(self.types, ratios, zip(tp, predicted, true)))
+            if counts[1] + counts[2] > 0
+        ]
+        return {"types": Table(("type", "precision", "recall", "f1", "right", "predicted", "true"), tuple(rows))}
+
+    def extremes(self, sample: Sample) -> tuple[FloatArray, FloatArray] | None:
+        """Every tag a wrong entity and none right; all right. None for averages over types."""
+        if self.average != "micro" or not isinstance(sample.target, list | tuple):
+            return None
+        exact = Output(Key(sample.id), Tags(tuple(sample.target)))
+        best = self.score([sample], [exact]).stats[0]
+        if np.isnan(best[0]):
+            return None
+        return np.array([0.0, len(sample.target), best[2], -1.0]), np.array([*best[:3], -1.0])
+
+    def over(self, y_true: Sentences, y_pred: Sentences, sample_weight: Weights) -> float:
+        """The value over lists of tags. Raises MetricError for lists that do not fit, and for tags that are none."""
+        weights = checked_weights(self.name, y_true, y_pred, sample_weight)
+        scores = self.score(*as_samples(y_true, y_pred))
+        refuse(self.name, scores.missing)
+        return float(scores.bound.aggregate(scores.stats, weights)[0])
+
+    def _sums(self, stats: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Weighted right, predicted and true entities of each type, ``float64[B, types]`` each."""
+        if self.by_type is None:
+            raise MetricError(f"{self.name}: average={self.average} needs the counts by type: aggregate with Scores.bound")
+        counts = self.by_type[stats[:, 3].astype(np.int64)]
+        tp, predicted, true = (weights @ counts[:, kind] for kind in range(3))
+        return tp, predicted, true
+
+
+@dataclass(frozen=True, repr=False)
+class NerF1(EntityMetric):
+    """The harmonic mean of the precision and the recall of entities; see EntityMetric. ``seqeval.metrics.f1_score``."""
+
+    name: ClassVar[str] = "ner_f1"
+    summary: ClassVar[str] = "F1 of entities, place and type"
+    formula: ClassVar[str] = "2 · right / (predicted + true)"
+    reference: ClassVar[str] = "seqeval.metrics.f1_score"
+
+    def value(self, tp: FloatArray, predicted: FloatArray, true: FloatArray) -> FloatArray:
+        """Twice the right ones over predicted and true ones."""
+        return ratio(2 * tp, predicted + true)
+
+
+@dataclass(frozen=True, repr=False)
+class NerPrecision(EntityMetric):
+    """The share of the predicted entities that are right; see EntityMetric. ``seqeval.metrics.precision_score``."""
+
+    name: ClassVar[str] = "ner_precision"
+    summary: ClassVar[str] = "share of the predicted entities that are right, place and type"
+    formula: ClassVar[str] = "right / predicted"
+    reference: ClassVar[str] = "seqeval.metrics.precision_score"
+
+    def value(self, tp: FloatArray, predicted: FloatArray, true: FloatArray) -> FloatArray:
+        """Right over predicted."""
+        return ratio(tp, predicted)
+
+
+@dataclass(frozen=True, repr=False)
+class NerRecall(EntityMetric):
+    """The share of the true entities that were found; see EntityMetric. ``seqeval.metrics.recall_score``."""
+
+    name: ClassVar[str] = "ner_recall"
+    summary: ClassVar[str] = "share of the true entities that were found, place and type"
+    formula: ClassVar[str] = "right / true"
+    reference: ClassVar[str] = "seqeval.metrics.recall_score"
+
+    def value(self, tp: FloatArray, predicted: FloatArray, true: FloatArray) -> FloatArray:
+        """Right over true."""
+        return ratio(tp, true)
+
+
+def _counts_by_type(found: Found, n: int) -> FloatArray:
+    """Right, predicted and true entities of each row and type, ``float64[n, 3, types]``."""
+    size = len(found.types)
+    parts = []
+    for of_row, of_type in ((found.row_of_predicted[found.is_right], found.predicted.types[found.is_right]),
+                            (found.row_of_predicted, found.predicted.types), (found.row_of_true, found.true.types)):
+        parts.append(np.bincount(of_row * size + of_type, minlength=n * size).reshape(n, size))
+    return np.stack(parts, axis=1).astype(np.float64)
+
+
+# ── single tags ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, repr=False)
+class TokenAccuracy(Metric):
+    """The share of the tags that are the target's; 0 to 1, higher is better; undefined for no tokens.
+
+    ``seqeval.metrics.accuracy_score``. Rows: a sentence each, and so the interval knows that its tokens hang together.
+    """
+
+    name: ClassVar[str] = "token_accuracy"
+    family: ClassVar[str] = "tagging"
+    summary: ClassVar[str] = "share of the tags that are right"
+    needs: ClassVar[frozenset[str]] = frozenset({"tags", "target"})
+    columns: ClassVar[tuple[str, ...]] = ("hits", "tokens")
+    formula: ClassVar[str] = "right tags / tags"
+    reference: ClassVar[str] = "seqeval.metrics.accuracy_score"
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        """One row a sentence: right tags, tags."""
+        rows = tag_rows(samples, outputs, None)
+        stats = np.full((len(samples), 2), np.nan)
+        stats[rows.numbers] = np.stack([rows.hits(), rows.lengths], axis=1)
+        return Scores(stats, rows.missing)
+
+    def finish(self, totals: FloatArray) -> FloatArray:
+        """Hits over tokens."""
+        return ratio(totals[..., 0], totals[..., 1])
+
+    def extremes(self, sample: Sample) -> tuple[FloatArray, FloatArray] | None:
+        """All wrong and all right."""
+        if not isinstance(sample.target, list | tuple):
+            return None
+        n = float(len(sample.target))
+        return np.array([0.0, n]), np.array([n, n])
+
+
+# ── plain functions ─────────────────────────────────────────────────────────────────────────────────────────────────
+#
+# ``y_true`` and ``y_pred`` are lists of lists of tags; a weight is a sentence's. All give NaN where undefined and raise
+# MetricError for lists that do not fit and for tags that are none, or none of the scheme's.
+
+
+def ner_f1(
+    y_true: Sentences, y_pred: Sentences, *, scheme: SchemeName = "BIO", mode: Mode = "default", average: Average = "micro",
+    sample_weight: Weights = None,
+) -> float:
+    """F1 of entities; see NerF1.
+
+    >>> ner_f1([["B-person", "I-person", "O", "B-place"]], [["B-person", "I-person", "O", "O"]])
+    0.6666666666666666
+    """
+    return NerF1(scheme, mode, average).over(y_true, y_pred, sample_weight)
+
+
+def ner_precision(
+    y_true: Sentences, y_pred: Sentences, *, scheme: SchemeName = "BIO", mode: Mode = "default", average: Average = "micro",
+    sample_weight: Weights = None,
+) -> float:
+    """The share of the predicted entities that are right.
+
+    >>> ner_precision([["B-person", "I-person", "O", "B-place"]], [["B-person", "I-person", "O", "O"]])
+    1.0
+    """
+    return NerPrecision(scheme, mode, average).over(y_true, y_pred, sample_weight)
+
+
+def ner_recall(
+    y_true: Sentences, y_pred: Sentences, *, scheme: SchemeName = "BIO", mode: Mode = "default", average: Average = "micro",
+    sample_weight: Weights = None,
+) -> float:
+    """The share of the true entities that were found.
+
+    >>> ner_recall([["B-person", "I-person", "O", "B-place"]], [["B-person", "I-person", "O", "O"]])
+    0.5
+    """
+    return NerRecall(scheme, mode, average).over(y_true, y_pred, sample_weight)
+
+
+def token_accuracy(y_true: Sentences, y_pred: Sentences, *, sample_weight: Weights = None) -> float:
+    """The share of the tags that are right.
+
+    >>> token_accuracy([["B-person", "O"], ["O", "O"]], [["B-person", "O"], ["O", "B-place"]])
+    0.75
+    """
+    metric = TokenAccuracy()
+    weights = checked_weights(metric.name, y_true, y_pred, sample_weight)
+    scores = metric.score(*as_samples(y_true, y_pred))
+    refuse(metric.name, scores.missing)
+    return float(metric.aggregate(scores.stats, weights)[0])
+
+
+def as_samples(y_true: Sentences, y_pred: Sentences) -> tuple[list[Sample], list[Output]]:
+    """Lists of tags as samples and outputs."""
+    samples = [Sample(str(row), target=target) for row, target in enumerate(y_true)]
+    return samples, [Output(Key(sample.id), Tags(tuple(tags))) for sample, tags in zip(samples, y_pred)]
+
+
+def refuse(name: str, missing: Mapping[int, str]) -> None:
+    """Raises MetricError that names the first row that could not be scored, if there is one."""
+    if missing:
+        row, reason = next(iter(missing.items()))
+        raise MetricError(f"{name}: every row must have one tag a token, got in row {row}: {reason}")
