@@ -126,6 +126,19 @@ def metric_names() -> Mapping[str, tuple[type, Mapping[str, Any]]]:
     return types.MappingProxyType(names)
 
 
+def example_spec(name: str) -> str:
+    """A spec of a metric's name or alias that can be typed as it stands.
+
+    >>> example_spec("ndcg@k"), example_spec("group_gap"), example_spec("bleu")
+    ('ndcg@10', 'group_gap(accuracy)', 'bleu')
+    """
+    cls: Any = metric_names()[name][0]
+    example = getattr(cls, "example", "")
+    if example and name == cls.name:
+        return str(example)
+    return f"{name.removesuffix('k')}10" if name.endswith("@k") else name
+
+
 def _build_metric(spec: Spec, text: str) -> Metric:
     name = spec.name if spec.k is None else f"{spec.name}@k"
     if ":" in name:

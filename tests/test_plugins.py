@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 
 from harness.errors import HarnessError, MetricError, UnknownName, UsageError
-from harness.plugins import Spec, catalogue, find, metric, metric_names, parse_spec
+from harness.plugins import Spec, catalogue, example_spec, find, metric, metric_names, parse_spec
 from harness.protocols import Metric
 
 
@@ -105,7 +105,9 @@ def test_paths_that_cannot_be_imported() -> None:
 def test_every_name_and_alias_builds_and_its_spec_parses_back() -> None:
     assert len(metric_names()) > len(catalogue("metric")) > 15
     for name in metric_names():
-        found = metric(name.replace("@k", "@10"))
+        if not issubclass(metric_names()[name][0], Metric):
+            continue
+        found = metric(example_spec(name))
         assert metric(found.spec) == found
         assert metric(found.signature().rpartition("#")[0]).signature() == found.signature()
 

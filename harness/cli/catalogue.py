@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import inspect
 import itertools
 import types
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from harness.cli.output import add_rows, console, print_json, print_next, table
 from harness.errors import UnknownName
-from harness.plugins import catalogue, find, metric, metric_names, parse_spec
+from harness.plugins import catalogue, example_spec, find, metric, metric_names, parse_spec
 from harness.protocols import Metric, PairMetric, literal
 from harness.report.blocks import ARROWS
 
@@ -90,7 +91,7 @@ def _one_metric(text: str, as_json: bool) -> int:
     document = {
         **_metric_document(name), "signature": _signature(text, name), "parameters": _parameters(cls, preset),
         "aliases": {alias: _alias_of(facts.name, values) for alias, values in getattr(facts, "aliases", {}).items()},
-        "doc": inspect.getdoc(cls) or "",
+        "doc": inspect.getdoc(cls) or "", "python": _plain_function(cls),
     }  # fmt: skip
     if as_json:
         print_json({"metrics": [document]})
@@ -99,6 +100,14 @@ def _one_metric(text: str, as_json: bool) -> int:
     if document["kind"] != "calibrator":
         print_next(f"harness score {_example(text, name)} -p predictions -r references")
     return 0
+
+
+def _plain_function(cls: type) -> str | None:
+    """How the metric's plain function is imported, where its module has one."""
+    name = str(vars(cls)["name"])
+    module = importlib.import_module(cls.__module__)
+    found = next((key for key in (name.replace("@", "_at_"), name.partition("@")[0]) if callable(vars(module).get(key))), None)
+    return None if found is None else f"from {cls.__module__} import {found}"
 
 
 def _signature(text: str, name: str) -> str | None:
@@ -114,10 +123,8 @@ def _signature(text: str, name: str) -> str | None:
 
 
 def _example(text: str, name: str) -> str:
-    """Something that can be typed: a cut-off is put where one is needed and none was given."""
-    if name.endswith("@k") and text in (name, name.removesuffix("@k")):
-        return f"{name.removesuffix('k')}10"
-    return text
+    """Something that can be typed: a bare name gets what it needs (a cut-off) where that was not given."""
+    return example_spec(name) if text in (name, name.removesuffix("@k")) else text
 
 
 def _print_metric(document: Mapping[str, Any]) -> None:
@@ -131,7 +138,7 @@ def _print_metric(document: Mapping[str, Any]) -> None:
     rows = [("range", f"{_range(document['bounds'])}{unit}, {_BETTER[document['higher_is_better']]}"),
             ("needs", _needs(document)), ("formula", document["formula"] or None), ("interval", document["interval"]),
             ("signature", document["signature"]),
-            ("reference", document["reference"] or None), ("paper", document["paper"] or None),
+            ("python", document["python"]), ("reference", document["reference"] or None), ("paper", document["paper"] or None),
             ("aliases", ", ".join(f"{alias} = {spec}" for alias, spec in document["aliases"].items()) or None)]  # fmt: skip
     shown = add_rows(table("", ""), rows)
     shown.show_header = False

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
 from harness.codec import loads
+from harness.data.conll import read_conll
 from harness.data.csv import read_csv
 from harness.data.files import Source, name_of, numbered_lines
 from harness.data.jsonl import read_jsonl
@@ -59,7 +60,7 @@ def material_of_file(wants: Wants, predictions: Source, truth: Truth | None, rea
         return paired(Given(name, outputs, by_id=False), truth, wants)
     if form == "npy":
         return paired(Given(name, _array_outputs(predictions), by_id=False), _present(truth, wants, name, form), wants)
-    rows = _rows(predictions, form, wants)
+    rows = _tagged_rows(predictions, has_truth=truth is not None) if form == "conll" else _rows(predictions, form, wants)
     _check_columns(rows, wants, reading, truth)
     if truth is not None:
         outputs = outputs_of(rows, wants, reading, lambda: binary_of(truth.samples, reading))
@@ -174,6 +175,27 @@ def _from_start(source: Source) -> Source:
     return source
 
 
+def _tagged_rows(source: Source, *, has_truth: bool) -> Rows:
+    """Sentences of a CoNLL file: the last column has the tags; where there is no other truth, the one before it has the targets
+    (as the output of conlleval has them)."""
+    found = list(read_conll(_from_start(source)))
+    if not found:
+        raise DataError(f"{name_of(source)}: no sentences in it")
+    rows = [row for _, row in found]
+    if not has_truth and _n_columns(source) > _TOKEN_TARGET_TAG - 1:
+        targets = read_conll(_from_start(source), tag=-2)
+        rows = [{**row, "target": gold["tags"]} for row, (_, gold) in zip(rows, targets)]
+    return Rows(name_of(source), [number for number, _ in found], rows, is_table=False)
+
+
+_TOKEN_TARGET_TAG = 3
+
+
+def _n_columns(source: Source) -> int:
+    first = next(line for _, line in numbered_lines(_from_start(source)) if not line.isspace())
+    return len(first.split(b"\t") if b"\t" in first else first.split())
+
+
 def _rows(source: Source, form: Form, wants: Wants) -> Rows:
     found: Iterable[tuple[int, dict[str, Any]]]
     if form == "jsonl":
@@ -249,6 +271,9 @@ def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
     if not is_jsonl and wants.family == "ranking":
         qrels = read_qrels(_from_start(source))
         return Truth(name, [Sample(query, qrels=grades) for query, grades in qrels.items()], by_id=True)
+    if not is_jsonl and wants.family == "tags":
+        tagged = samples_of(_tagged_rows(source, has_truth=True), wants, replace(reading, target=None), alone=True)
+        return Truth(name, tagged or [], by_id=False)
     if is_jsonl or (reading.target is not None and not as_lines):
         rows = _rows(source, "jsonl" if is_jsonl else "tsv" if reading.input_format == "tsv" else "csv", wants)
         rows.check_column(reading.target)

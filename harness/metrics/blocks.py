@@ -11,7 +11,7 @@ _CHARACTERS = 1 << 20
 
 
 def row_blocks(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Iterator[slice]:
-    """Successive rows, so many at a time as make about a million characters of pairs, at least one; no rows: one empty block."""
+    """Successive rows, about a million characters of pairs at a time, at least one row; no rows: one empty block."""
     sizes = [len(prediction) * len(item) + sum(map(len, item)) + 1 for prediction, item in zip(predictions, references)]
     block = np.cumsum(sizes) // _CHARACTERS
     bounds = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), len(sizes)]

@@ -115,7 +115,7 @@ class CrossEntropy(DivergenceMetric):
         self.require(0 <= self.floor < 1, "floor", "a number of at least 0 and below 1")
 
     def divergence(self, true: FloatArray, given: FloatArray) -> FloatArray:
-        return -_weighted_logs(true, np.maximum(given, self.floor))
+        return np.asarray(-_weighted_logs(true, np.maximum(given, self.floor)))
 
 
 @dataclass(frozen=True, repr=False)

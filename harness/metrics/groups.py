@@ -119,6 +119,7 @@ class GroupGap(GroupedMetric):
     bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
     needs: ClassVar[frozenset[str]] = frozenset({"slices"})
     formula: ClassVar[str] = "max_g m(g) − min_g m(g)"
+    example: ClassVar[str] = "group_gap(accuracy)"
     reference: ClassVar[str] = "fairlearn 0.15 MetricFrame(...).difference()"
     paper: ClassVar[str] = "Bird et al. 2020, Fairlearn"
 
@@ -138,6 +139,7 @@ class WorstGroup(GroupedMetric):
     bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
     needs: ClassVar[frozenset[str]] = frozenset({"slices"})
     formula: ClassVar[str] = "min_g m(g), or max_g m(g) where lower is better"
+    example: ClassVar[str] = "worst_group(accuracy)"
     reference: ClassVar[str] = "fairlearn 0.15 MetricFrame(...).group_min(), group_max()"
     paper: ClassVar[str] = "Sagawa et al. 2020, Distributionally Robust Neural Networks for Group Shifts"
 

@@ -100,9 +100,9 @@ def known_labels(name: str, y_true: LabelList, others: Iterable[Any], labels: La
     flat = {one for row in y_true for one in row} if any(map(is_several, y_true)) else set(y_true)
     if labels is None:
         return sorted(flat | set(others))
-    unknown = next((target for target in flat if target not in set(labels)), None)
-    if unknown is not None:
-        raise MetricError(f"{name}: labels must hold every target, got {unknown!r}")
+    unknown = flat - set(labels)
+    if unknown:
+        raise MetricError(f"{name}: labels must hold every target, got {min(unknown, key=repr)!r}")
     return sorted(set(labels))
 
 

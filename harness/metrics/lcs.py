@@ -75,7 +75,7 @@ def _as_sequences(tokens: Tokens) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Lines with at least one word, those of predictions first. For each word: what and where it is. For each line: the rest."""
+    """Lines with at least one word, those of predictions first. For each word: what it is and where. For each line: the rest."""
 
     ids: IntArray
     line: IntArray
@@ -144,8 +144,8 @@ def _machine_word_lcs(table: _Lines, combined: _Combined) -> Bits:
         common = now & match
         level[:len(match)] = (now + common) | (now - common)
         rises.append(~now)
-    below = (~np.uint64(0) >> (np.uint64(_WORD) - table.lengths[np.repeat(combined.reference, combined.counts)].astype(np.uint64)))
-    below, chosen = below[order], np.zeros(len(order), dtype=np.uint64)
+    size = np.repeat(table.lengths[combined.reference], combined.counts)[order].astype(np.uint64)
+    below, chosen = ~np.uint64(0) >> (np.uint64(_WORD) - size), np.zeros(len(order), dtype=np.uint64)
     for match, rise in zip(reversed(matches), reversed(rises)):
         under = _filled((match | rise) & below[:len(match)])
         taken = under & ~(under >> _ONE) & match
@@ -157,7 +157,7 @@ def _machine_word_lcs(table: _Lines, combined: _Combined) -> Bits:
 
 
 def _match_bits(table: _Lines, combined: _Combined, order: IntArray, offsets: IntArray, size: int) -> Bits:
-    """The positions of the reference's line that equal word j of the prediction's, at ``offsets[j]`` + rank of the combination."""
+    """The positions of the reference's line that equal word j of the prediction's, at ``offsets[j]`` + rank of combination."""
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     base = np.zeros(len(table.starts), dtype=np.int64)  # combination of a reference's line with line 0

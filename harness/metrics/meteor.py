@@ -40,8 +40,8 @@ class Meteor(MeanOverReferences):
     ----------
     alpha : weight of precision in F, 0–1; nltk's 0.9 weighs recall nine times.
     beta, gamma : shape and weight of the penalty for fragments.
-    wordnet : ``on``: the synonym stage uses WordNet, an error where it is not installed; ``off``: no synonym stage; ``auto``: on
-        where it is installed, else off with a warning; or the path of its folder or of nltk's ``wordnet.zip``. The signature
+    wordnet : ``on``: the synonym stage uses WordNet, an error where it is not installed; ``off``: no synonym stage; ``auto``:
+        on where it is installed, else off with a warning; or the path of its folder or of nltk's ``wordnet.zip``. The signature
         names the version that took part, or ``off``.
 
     Statistics: ``score``, ``matches``, ``chunks``, ``hyp_len``, ``ref_len`` and 1, a row a sample.
@@ -50,7 +50,7 @@ class Meteor(MeanOverReferences):
     alignment; its numbers differ. Lavie & Agarwal 2007. Equals nltk 3.10 ``meteor_score``.
 
     >>> round(Meteor(wordnet="off").over(["the cats sat on a mat"], ["the cat sat on the mat"]).value, 4)
-    0.7833
+    0.7433
     """
 
     alpha: float = 0.9
@@ -67,7 +67,7 @@ class Meteor(MeanOverReferences):
 
     def __post_init__(self) -> None:
         if isinstance(self.wordnet, bool | str):  # what YAML makes of on and off; a path given as text
-            given = {True: "on", False: "off"}.get(self.wordnet, self.wordnet) if isinstance(self.wordnet, bool) else self.wordnet
+            given = ("off", "on")[self.wordnet] if isinstance(self.wordnet, bool) else self.wordnet
             object.__setattr__(self, "wordnet", given if given in ("auto", "on", "off") else Path(given))
         self.require(0 <= self.alpha <= 1, "alpha", "from 0 to 1")
         self.require(0 <= self.beta < float("inf"), "beta", "at least 0 and finite")
@@ -168,7 +168,8 @@ class _Words:
         words = [text.lower().split() for text in (*predictions, *targets)]
         counts = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
         numbers: defaultdict[str, int] = defaultdict(itertools.count().__next__)
-        ids = np.fromiter(map(numbers.__getitem__, itertools.chain.from_iterable(words)), dtype=np.int64, count=int(counts.sum()))
+        each = itertools.chain.from_iterable(words)
+        ids = np.fromiter(map(numbers.__getitem__, each), dtype=np.int64, count=int(counts.sum()))
         position = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
         n = len(predictions)
         row = np.repeat(np.tile(np.arange(n), 2), counts)
@@ -193,7 +194,7 @@ def _aligned(words: _Words, lexicon: _Lexicon) -> tuple[FloatArray, FloatArray]:
 
 
 def _match(words: _Words, keys: IntArray, partner: IntArray) -> None:
-    """Pair free words of equal keys, the last with the last, the last but one with the last but one, … of each pair of texts."""
+    """Pair free words of equal keys in each pair of texts: the last with the last, the last but one with the last but one, …"""
     free = np.flatnonzero((partner < 0) & (keys >= 0))
     if len(free) == 0:
         return

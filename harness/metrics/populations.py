@@ -15,6 +15,7 @@ from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import (
     ReferencePool,
     TwoSets,
+    distance_blocks,
     kernel_sum,
     matrix,
     mean_of_pairs,
@@ -24,6 +25,8 @@ from harness.metrics.vectors import (
 from harness.types import FloatArray, Output, Sample
 
 _FAMILY = "divergences"
+_MOST = 1_000
+"""Vectors whose distances give the bandwidth of a kernel."""
 
 # ── of numbers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -41,7 +44,7 @@ class _TwoSamples(PooledMetric):
         """``float64[m, 2]``: answers and targets."""
         found = [number_pair(sample, output) for sample, output in zip(samples, outputs, strict=True)]
         missing = {row: pair for row, pair in enumerate(found) if isinstance(pair, str)}
-        pairs = [pair[::-1] for pair in found if not isinstance(pair, str)]
+        pairs = [(pair[1], pair[0]) for pair in found if not isinstance(pair, str)]
         return np.array(pairs, dtype=np.float64).reshape(len(pairs), 2), missing
 
     def of_rows(self, rows: IntArray) -> float:
@@ -117,10 +120,10 @@ class MaximumMeanDiscrepancy(ReferencePool):
     """Squared maximum mean discrepancy of the vectors answered from a reference set, kernel exp(-|x - y|² / (2 h²)).
 
     mean k(x, x') + mean k(y, y') - 2 mean k(x, y). ``unbiased`` (the default) leaves pairs of a vector with itself out, so that
-    its expectation for two samples of one population is 0 and values may be below; ``biased`` keeps them and is ≥ 0. ``bandwidth``
-    h: none takes the median distance between two different vectors of both sets together (of 1,000 of them, at even steps, where
-    there are more). The reference set is the file ``against`` or the targets. Lower is better; undefined for fewer than two
-    vectors on a side (none, for biased) and where the median distance is 0.
+    its expectation for two samples of one population is 0 and values may be below; ``biased`` keeps them and is ≥ 0.
+    ``bandwidth`` h: none takes the median distance between two different vectors of both sets together (of 1,000 of them, at
+    even steps, where there are more). The reference set is the file ``against`` or the targets. Lower is better; undefined for
+    fewer than two vectors on a side (none, for biased) and where the median distance is 0.
     """
 
     name: ClassVar[str] = "mmd"
@@ -139,24 +142,90 @@ class MaximumMeanDiscrepancy(ReferencePool):
         self.require(self.bandwidth is None or self.bandwidth > 0, "bandwidth", "a number > 0 or none")
         self.require(self.estimator in ("unbiased", "biased"), "estimator", "one of unbiased, biased")
 
-    def ready(self, sets: TwoSets) -> _Kernelled:
-        """With the bandwidth, the mean within the reference set, and how much of it each vector sees."""
+    def ready(self, sets: TwoSets) -> Kernelled:
+        """With the bandwidth, the mean within the reference set, and the mean kernel of each vector with that set."""
         width = self.bandwidth or _median_distance(sets)
-        found = _Kernelled(sets, width)
         if not len(sets.vectors) or not len(sets.reference) or not width > 0:
-            return found
-        reference = sets.reference
-        near = [_gaussian(squared_distances(sets.vectors[at : at + _STEP] - reference[0], reference - reference[0]), width)
-                for at in range(0, len(sets.vectors), _STEP)] if len(reference) <= _STEP else []  # fmt: skip
-        seen = np.concatenate([block.mean(axis=1) for block in near]) if near else _seen(sets, width)
-        return _Kernelled(sets, width, self._within(reference, width), seen)
+            return Kernelled(sets.vectors, float("nan"))
+        seen = [_gaussian(squared, width).mean(axis=1) for _, squared in distance_blocks(sets.vectors, sets.reference)]
+        return Kernelled(sets.vectors, width, self._within(sets.reference, width), np.concatenate(seen))
 
-    def compare(self, pool: _Kernelled, rows: IntArray) -> float:
-        if pool.seen is None or not len(rows):
+    def compare(self, pool: Kernelled, rows: IntArray) -> float:
+        if not len(rows) or not pool.width > 0:
             return float("nan")
-        return self._within(pool.sets.vectors[rows], pool.width) + pool.within - 2 * float(pool.seen[rows].mean())
+        return self._within(pool.vectors[rows], pool.width) + pool.within - 2 * float(pool.seen[rows].mean())
 
     def _within(self, vectors: FloatArray, width: float) -> float:
         if self.estimator == "unbiased":
             return mean_of_pairs(vectors, lambda squared: _gaussian(squared, width))
         return kernel_sum(vectors, vectors, lambda squared: _gaussian(squared, width)) / len(vectors) ** 2
+
+
+@dataclass(frozen=True, slots=True)
+class Kernelled:
+    """Vectors, the bandwidth, the mean kernel within the reference set, and that of each vector with the reference set."""
+
+    vectors: FloatArray
+    width: float
+    within: float = float("nan")
+    seen: FloatArray = field(default_factory=lambda: np.zeros(0))
+
+
+def _gaussian(squared: FloatArray, width: float) -> FloatArray:
+    return np.asarray(np.exp(squared / (-2 * width**2)))
+
+
+def _median_distance(sets: TwoSets) -> float:
+    sides = [side for side in (sets.vectors, sets.reference) if len(side)]
+    both = np.concatenate(sides) if sides else np.zeros((0, 0))
+    if len(both) < 2:
+        return float("nan")
+    some = both[np.linspace(0, len(both) - 1, min(len(both), _MOST)).astype(np.int64)]
+    upper = np.triu_indices(len(some), 1)
+    return float(np.sqrt(np.median(squared_distances(some - some[0], some - some[0])[upper])))
+
+
+# ── plain functions ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def wasserstein(first: Any, second: Any) -> float:
+    """Earth mover's distance of two samples of numbers, of any sizes; NaN if one is empty.
+
+    >>> wasserstein([0.0, 1.0, 3.0], [5.0, 6.0, 8.0])
+    5.0
+    """
+    return Wasserstein().between(_numbers("wasserstein", first), _numbers("wasserstein", second))
+
+
+def psi(
+    given: Any, expected: Any, *, bins: int = 10, scheme: Literal["quantile", "uniform"] = "quantile", floor: float = 1e-4
+) -> float:
+    """Population stability index of ``given`` against ``expected``, whose bins are used; NaN if one is empty.
+
+    >>> psi([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0], bins=2)
+    0.0
+    """
+    return PopulationStability(bins, scheme, floor).between(_numbers("psi", given), _numbers("psi", expected))
+
+
+def mmd(
+    first: Any, second: Any, *, bandwidth: float | None = None, estimator: Literal["unbiased", "biased"] = "unbiased"
+) -> float:
+    """Squared maximum mean discrepancy of two ``(n, d)`` arrays under a Gaussian kernel; NaN where undefined.
+
+    >>> round(mmd([[0.0], [1.0]], [[0.0], [1.0]], estimator="biased"), 12)
+    0.0
+
+    Raises MetricError for vectors of different lengths.
+    """
+    metric = MaximumMeanDiscrepancy(bandwidth=bandwidth, estimator=estimator)
+    sets = TwoSets(matrix("mmd", "first", first), matrix("mmd", "second", second))
+    same_width("mmd", sets.vectors, sets.reference)
+    return metric.compare(metric.ready(sets), np.arange(len(sets.vectors)))
+
+
+def _numbers(name: str, series: Any) -> FloatArray:
+    numbers = np.asarray(series, dtype=np.float64)
+    if numbers.ndim != 1 or not np.isfinite(numbers).all():
+        raise MetricError(f"{name}: samples must be lists of finite numbers, got shape {numbers.shape}")
+    return numbers

@@ -123,7 +123,7 @@ class Rouge(MeanOverReferences):
         return self.statistics(predictions, references)  # which makes blocks of its own: stems are kept from one to the next
 
     def _overlap(self, tokens: RougeTokens, ngrams: FloatArray, lengths: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Overlap of each pair and total of each text, from shared ``ngrams`` by order and ``lengths`` of common subsequences."""
+        """Overlap of each pair, total of each text; from shared ``ngrams`` by order and ``lengths`` of common subsequences."""
         words = tokens.words
         if self.type.isdigit():
             return ngrams[:, int(self.type) - 1], ngram_totals(words.lengths, int(self.type))[:, -1]

@@ -43,9 +43,9 @@ def flops_per_token(parameters: int, *, layers: int = 0, width: int = 0, context
 
     2 · parameters + 2 · layers · context · width (Kaplan et al. 2020, table 1): a multiplication and an addition a weight, and
     attention over ``context`` tokens, of which a causal model sees half on average, in ``layers`` layers of attention width
-    ``width``. ``parameters`` are those that take part in products: without an input embedding that is not also the output layer,
-    and for a mixture of experts only those of the active ones. Norms, softmax and activations are left out. Training takes
-    three times as much.
+    ``width``. ``parameters`` are those that take part in products: without an input embedding that is not also the output
+    layer, and for a mixture of experts only those of the active ones. Norms, softmax and activations are left out. Training
+    takes three times as much.
 
     >>> flops_per_token(175_000_000_000, layers=96, width=12288, context=2048)
     354831838208.0
@@ -59,8 +59,10 @@ def flops_per_token(parameters: int, *, layers: int = 0, width: int = 0, context
 
 
 def peak_memory() -> Mapping[str, int | None]:
-    """The most memory that this process has had so far, in bytes: ``resident`` (None on Windows) and, where torch has worked on a
-    CUDA device, ``device`` (None elsewhere)."""
+    """The most memory that this process has had so far, in bytes.
+
+    ``resident`` : of the machine (None on Windows). ``device`` : of the current CUDA device, where torch has worked on one.
+    """
     return {"resident": _peak_resident(), "device": _peak_device()}
 
 
@@ -97,7 +99,7 @@ def _in_gguf(file: Path) -> int:
     try:
         from gguf import GGUFReader
     except ImportError as error:
-        raise MissingDependency("model_size of a GGUF file", "gguf", "models") from error
+        raise MissingDependency("model_size of a GGUF file", ("gguf",), "models") from error
     return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
 
 

@@ -12,7 +12,7 @@ from harness.errors import MetricError
 from harness.metrics.references import Measured
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
-from harness.types import FloatArray, Output, Sample, Scores, Text
+from harness.types import FloatArray, Key, Output, Sample, Scores, Text
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,8 +64,10 @@ class TextRows(Metric):
         return ratio(totals[..., 0], totals[..., -1])
 
     def extremes(self, sample: Sample) -> tuple[FloatArray, FloatArray] | None:
-        """The ends of the range of means between 0 and 1; unknown for rates over the corpus."""
-        if self.bounds != (0.0, 1.0) or self.columns[-1] != "n" or not sample.references:
+        """The ends of the range of means between 0 and 1; unknown for rates over the corpus and where neither end is better."""
+        if self.bounds != (0.0, 1.0) or self.columns[-1] != "n" or self.higher_is_better is None:
+            return None
+        if isinstance(self.beside(sample, Output(Key(sample.id), None)), str):
             return None
         ends = [np.append(np.full(len(self.columns) - 1, end), 1.0) for end in (0.0, 1.0)]
         return (ends[0], ends[1]) if self.higher_is_better else (ends[1], ends[0])

@@ -88,7 +88,7 @@ def replicates(
         values = aggregate.over(stats) if isinstance(aggregate, Once) else partial(aggregate, stats)
         size = (_DRAWN_BYTES if isinstance(aggregate, Once) else BLOCK_BYTES) * n_units // max(len(stats), 1)
         blocks = (values(_row_weights(drawn, groups, weights)) for drawn in _blocks(n_units, n_bootstrap, rng, size))
-    return np.concatenate([np.asarray(block, dtype=np.float64) for block in blocks])
+    return np.concatenate([np.array(block, dtype=np.float64) for block in blocks])  # copies: a block is written over
 
 
 def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float, float]:
