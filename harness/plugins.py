@@ -133,10 +133,10 @@ def example_spec(name: str) -> str:
     ('ndcg@10', 'group_gap(accuracy)', 'bleu')
     """
     cls: Any = metric_names()[name][0]
-    example = getattr(cls, "example", "")
-    if example and name == cls.name:
-        return str(example)
-    return f"{name.removesuffix('k')}10" if name.endswith("@k") else name
+    example = str(getattr(cls, "example", ""))
+    if name.endswith("@k"):
+        return f"{name.removesuffix('k')}{example.partition('@')[2] or 10}"
+    return example if example and name == cls.name else name
 
 
 def _build_metric(spec: Spec, text: str) -> Metric:

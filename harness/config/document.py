@@ -92,7 +92,7 @@ class _Schemas:
         keys = dict(self._of(TaskDocument)["properties"])
         keys["suite"] = {**keys["suite"], **_one_of(self._classes["suite"])}
         keys["data"] = {"description": keys["data"]["description"], "$ref": "#/$defs/data"}
-        items = {"type": "string", "examples": sorted(name.replace("@k", "@10") for name in plugins.metric_names())}
+        items = {"type": "string", "examples": sorted(map(plugins.example_spec, plugins.metric_names()))}
         keys["metrics"] = {**keys["metrics"], "items": items}
         return keys
 

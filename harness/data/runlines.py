@@ -20,7 +20,8 @@ Hashes: TypeAlias = NDArray[np.uint64]
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _ALSO_ODD = np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
-_BLOCK = 1 << 17
+_MASKS = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
+_BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,11 +177,11 @@ def _block_hashes(texts: Any) -> Hashes:
     words = np.ndarray(len(padded) - 7, "<u8", padded, strides=(1,))
     starts, lengths = edges[:-1] - first, np.diff(edges)
     mixed = lengths.astype(np.uint64) * _ODD
-    masks = np.array([(1 << 8 * n) - 1 for n in range(9)], dtype=np.uint64)
     for at in range(0, int(lengths.max(initial=0)), 8):
-        word = words[np.minimum(starts + at, len(words) - 1)] & masks[np.clip(lengths - at, 0, 8)]
-        mixed = (mixed ^ word) * _ODD
-        mixed ^= mixed >> _HALF
+        longer = slice(None) if at == 0 else np.flatnonzero(lengths > at)
+        word = words[starts[longer] + at] & _MASKS[np.minimum(lengths[longer] - at, 8)]
+        of_these = (mixed[longer] ^ word) * _ODD
+        mixed[longer] = of_these ^ (of_these >> _HALF)
     return mixed
 
 

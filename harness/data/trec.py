@@ -197,6 +197,25 @@ def read_qrels(source: Source) -> dict[str, dict[str, int]]:
     return _qrels_by_line(data, source) if qrels is None else qrels
 
 
+def read_exact(source: Source) -> dict[str, dict[str, int]]:
+    """The ranking that an approximate one is held against: a run, whose documents get the grades n to 1, or judgements as such.
+
+    Raises DataError as :func:`read_run` and :func:`read_qrels` do.
+    """
+    with open_binary(source) as stream:
+        held = _Held(stream.read())
+    held.name = name_of(source)
+    first = next((line for line in held if not line.isspace()), b"")
+    held.seek(0)
+    if len(first.split()) < len(_RUN_COLUMNS):
+        return read_qrels(held)
+    return {query: dict(zip(found.documents, range(len(found.documents), 0, -1))) for query, found in read_run(held).items()}
+
+
+class _Held(io.BytesIO):
+    name: str
+
+
 def _clean_qrels(data: bytes) -> dict[str, dict[str, int]] | None:
     """The judgements of a file without comments, blank lines, odd spaces or contradictions; None for any other."""
     first = data[: data.find(b"\n") + 1] or data

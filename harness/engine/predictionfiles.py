@@ -18,7 +18,7 @@ from harness.data.csv import read_csv
 from harness.data.files import Source, name_of, numbered_lines
 from harness.data.jsonl import read_jsonl
 from harness.data.textlines import read_lines
-from harness.data.trec import read_qrels, read_run
+from harness.data.trec import read_exact, read_qrels, read_run
 from harness.engine.predictionrows import Rows, outputs_of, own_samples, samples_of, to_number, to_score
 from harness.engine.predictions import Binary, Given, Material, Truth, beside, binary_of, merged, paired
 from harness.engine.wants import Family, Form, Reading, Wants
@@ -269,7 +269,8 @@ def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
     as_lines = reading.input_format == "text"
     is_jsonl = not as_lines and _looks_like_objects(source, replace(reading, field=reading.target, label=None, score=None))
     if not is_jsonl and wants.family == "ranking":
-        qrels = read_qrels(_from_start(source))
+        is_exact = all(spec.startswith("recall_vs_exact@") for spec in wants.who.split(", "))
+        qrels = (read_exact if is_exact else read_qrels)(_from_start(source))
         return Truth(name, [Sample(query, qrels=grades) for query, grades in qrels.items()], by_id=True)
     if not is_jsonl and wants.family == "tags":
         tagged = samples_of(_tagged_rows(source, has_truth=True), wants, replace(reading, target=None), alone=True)

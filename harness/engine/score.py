@@ -154,8 +154,9 @@ def _score_pairs(
         others = others[0]
     if others is None:
         raise UsageError(f"score: {wants.who} compares two systems: give the other one's predictions as references (-r)")
-    first, second = (_material(wants, given, None, reading) if not _is_file(given)
-                     else material_of_file(wants, held(given), None, reading) for given in (predictions, others))
+    answers_only = dataclasses.replace(wants, needs=wants.needs - wants.truth)
+    first, second = (_material(kinds, held(given) if _is_file(given) else given, None, reading)
+                     for kinds, given in ((wants, predictions), (answers_only, others)))
     theirs = {output.key: output for output in second.outputs}
     both = [(s, o, theirs[o.key]) for s, o in zip(first.samples, first.outputs) if o.key in theirs]
     left_out = len(first.outputs) + len(second.outputs) - 2 * len(both)

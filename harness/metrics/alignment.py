@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.tokenize import IntArray
+from harness.metrics.tokenize import IntArray, Tokens
 
 WordArray: TypeAlias = NDArray[np.int32]
 MARGIN = 10
@@ -54,8 +54,12 @@ class Alignment:
     inside: NDArray[np.bool_]
 
 
-def padded(ids: IntArray, lengths: IntArray, filler: int) -> WordArray:
-    """Sequences that lie one after the other in ``ids`` as rows of one array."""
-    table = np.full((len(lengths), int(lengths.max(initial=0)) + MARGIN), filler, dtype=np.int32)
-    table[np.arange(table.shape[1]) < lengths[:, None]] = ids
+def padded(tokens: Tokens, rows: IntArray, filler: int) -> WordArray:
+    """Some segments as rows of one array."""
+    lengths = tokens.lengths[rows]
+    starts = (np.cumsum(tokens.lengths) - tokens.lengths)[rows]
+    table = np.full((len(rows), int(lengths.max(initial=0)) + MARGIN), filler, dtype=np.int32)
+    place = np.arange(table.shape[1])
+    inside = place < lengths[:, None]
+    table[inside] = tokens.ids[(starts[:, None] + place)[inside]]
     return table

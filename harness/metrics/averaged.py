@@ -104,8 +104,8 @@ class JaccardScore(AveragedMetric):
 @dataclass(frozen=True, repr=False)
 class Specificity(AveragedMetric):
     """Of what does not belong to a class, the share that was not predicted as it: the recall of "not this class". See
-    AveragedMetric for ``average``; a class with no other rows is left out of an average. Equals ``sklearn.metrics.recall_score`` of
-    the other class where there are two."""
+    AveragedMetric for ``average``; a class with no other rows is left out of an average. Equals
+    ``sklearn.metrics.recall_score`` of the other class where there are two."""
 
     name: ClassVar[str] = "specificity"
     summary: ClassVar[str] = "share of what is not of a class that was not predicted as it"
@@ -138,8 +138,8 @@ class Fpr(AveragedMetric):
 
 @dataclass(frozen=True, repr=False)
 class Fnr(AveragedMetric):
-    """Of what belongs to a class, the share that was not predicted as it (misses); lower is better. 1 - recall, but that a class
-    without targets is left out of an average, where recall counts it 0."""
+    """Of what belongs to a class, the share that was not predicted as it (misses); lower is better. 1 - recall, but that a
+    class without targets is left out of an average, where recall counts it 0."""
 
     name: ClassVar[str] = "fnr"
     summary: ClassVar[str] = "share of a class that was missed"
@@ -155,8 +155,8 @@ class Fnr(AveragedMetric):
 
 @dataclass(frozen=True, repr=False)
 class Npv(AveragedMetric):
-    """Of what was not predicted as a class, the share that does not belong to it (negative predictive value). A class that every
-    row was predicted as is left out of an average."""
+    """Of what was not predicted as a class, the share that does not belong to it (negative predictive value). A class that
+    every row was predicted as is left out of an average."""
 
     name: ClassVar[str] = "npv"
     summary: ClassVar[str] = "share of what was not predicted as a class that is not of it"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from harness.metrics.mteval import TokenizedMetric, TokenizerOrAuto, bleu_tokens
 from harness.metrics.ngrams import clipped_matches, ngram_totals
-from harness.metrics.references import ReferenceMetric, References, flat
-from harness.metrics.tokenize import IntArray
+from harness.metrics.references import ReferenceMetric, References, Stacked, stacked
+from harness.metrics.tokenize import IntArray, selected
 from harness.types import FloatArray
 
 Smoothing = Literal["exp", "floor", "add-k", "none"]
@@ -89,13 +89,12 @@ class Bleu(BleuParameters, ReferenceMetric):
         object.__setattr__(self, "columns", columns)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
-        n, counts = len(predictions), np.array([len(item) for item in references])
-        texts = [*predictions, *flat(references)]
-        tokens = bleu_tokens([text.lower() for text in texts] if self.lowercase else texts, self.tokenizer)
-        rows = np.concatenate([np.arange(n), np.repeat(np.arange(n), counts)])
+        n, both = len(predictions), stacked(predictions, references)
+        texts = [text.lower() for text in both.texts] if self.lowercase else both.texts
+        tokens = selected(bleu_tokens(texts, self.tokenizer), np.concatenate([np.arange(n), both.targets]))
         lengths = tokens.lengths[:n]
-        closest = closest_lengths(lengths, tokens.lengths[n:], np.cumsum(counts) - counts, rows[n:])
-        matches = clipped_matches(tokens, rows, n, self.max_order)
+        closest = closest_lengths(lengths, tokens.lengths[n:], both)
+        matches = clipped_matches(tokens, both.rows, n, self.max_order)
         return np.column_stack([matches, ngram_totals(lengths, self.max_order), lengths, closest, np.ones(n)])
 
     def finish(self, totals: FloatArray) -> FloatArray:
@@ -142,13 +141,13 @@ def bleu(predictions: Sequence[str], references: References, *, max_order: int =
     return metric.over(predictions, references).value
 
 
-def closest_lengths(lengths: IntArray, reference_lengths: IntArray, starts: IntArray, rows: IntArray) -> IntArray:
+def closest_lengths(lengths: IntArray, reference_lengths: IntArray, both: Stacked) -> IntArray:
     """For each prediction the reference length that is closest to its own, the shorter one of two equally close."""
     if len(reference_lengths) == len(lengths):
         return reference_lengths
-    distance = np.abs(reference_lengths - lengths[rows])
-    order = np.lexsort((reference_lengths, distance, rows))
-    return reference_lengths[order][starts]
+    rows = both.rows[len(lengths):]
+    order = np.lexsort((reference_lengths, np.abs(reference_lengths - lengths[rows]), rows))
+    return reference_lengths[order][both.starts]
 
 
 def _brevity_penalty(hypothesis_length: FloatArray, reference_length: FloatArray) -> FloatArray:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from harness.metrics.ngrams import clipped_matches, ngram_totals
-from harness.metrics.references import ReferenceMetric, References, first_best, pair_up
+from harness.metrics.references import ReferenceMetric, References, first_best, stacked
 from harness.metrics.tokenize import (
     PUNCTUATION,
     Tokens,
@@ -18,8 +17,8 @@ from harness.metrics.tokenize import (
     characters,
     class_table,
     cut,
-    once_each,
     one_a_line,
+    selected,
 )
 from harness.types import FloatArray
 
@@ -80,13 +79,14 @@ class Chrf(ReferenceMetric):
         object.__setattr__(self, "columns", columns)
 
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
-        repeated, targets, starts = pair_up(predictions, references)
-        texts = [text.lower() for text in (*repeated, *targets)] if self.lowercase else [*repeated, *targets]
-        counts = [_pair_counts(once_each(partial(characters, whitespace=self.whitespace), texts), self.char_order)]
+        both = stacked(predictions, references)
+        texts = [text.lower() for text in both.texts] if self.lowercase else both.texts
+        paired = np.concatenate([np.repeat(np.arange(len(predictions)), both.several), both.targets])
+        counts = [_pair_counts(selected(characters(texts, whitespace=self.whitespace), paired), self.char_order)]
         if self.word_order:
-            counts.append(_pair_counts(once_each(_words, texts), self.word_order))
+            counts.append(_pair_counts(selected(_words(texts), paired), self.word_order))
         pairs = np.concatenate(counts, axis=1)
-        best = first_best(self._f_score(pairs), starts)
+        best = first_best(self._f_score(pairs), both.starts)
         return np.column_stack([pairs[best].reshape(len(best), -1), np.ones(len(best))])
 
     def finish(self, totals: FloatArray) -> FloatArray:

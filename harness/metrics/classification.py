@@ -1,56 +1,25 @@
-"""Metrics of single answers to a choice: accuracy by label, and by length-normalised log-likelihood.
+"""Metrics of single answers that need no label set: accuracy, by length-normalised log-likelihood, among the k best, margins.
 
-They need no label set, so the choices may differ from sample to sample. What follows from class counts is in ``confusion``,
-what needs probabilities in ``probabilities``.
+The choices may differ from sample to sample. What follows from class counts is in ``confusion``, what needs scores in
+``scores``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from harness.errors import MetricError
+from harness.metrics.labels import LabelList, Weights, is_several, known_labels, true_label, true_labels
+from harness.metrics.labels import checked_weights as checked_weights
+from harness.metrics.labels import label_set as label_set
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
-from harness.types import FloatArray, Key, Label, Output, Sample, Scores
-
-# ── targets, answers, label sets ────────────────────────────────────────────────────────────────────────────────────
-
-
-def true_label(sample: Sample) -> str | None:
-    """The label that the target names; None without a target. With choices, an integer is an index into them.
-
-    Raises MetricError for an index that is out of range.
-    """
-    target = sample.target
-    if target is None:
-        return None
-    if isinstance(target, int) and not isinstance(target, bool) and sample.choices:
-        if not 0 <= target < len(sample.choices):
-            n = len(sample.choices)
-            raise MetricError(f"sample {sample.id!r}: target must be an index into its {n} choices, got {target}")
-        return sample.choices[target]
-    return str(target)
-
-
-def label_set(samples: Iterable[Sample]) -> tuple[str, ...]:
-    """The labels of a task, sorted: all targets, and the choices if every sample has the same ones."""
-    labels: set[str] = set()
-    choices: set[tuple[str, ...]] = set()
-    for sample in samples:
-        target = true_label(sample)
-        if target is not None:
-            labels.add(target)
-        if len(choices) < 2:
-            choices.add(sample.choices)
-    if len(choices) == 1:
-        labels.update(choices.pop())
-    return tuple(sorted(labels))
-
+from harness.types import FloatArray, Key, Label, Labels, Output, Sample, Scores
 
 # ── accuracy ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -84,21 +53,27 @@ class HitMetric(Metric):
 class Accuracy(HitMetric):
     """The share of answers whose label is the target; 0 to 1, higher is better; undefined for no rows.
 
-    An answer with none of the labels is wrong. Equals ``sklearn.metrics.accuracy_score``.
+    An answer with none of the labels is wrong. Where the target is a list of labels (multi-label), the answer's labels must be
+    exactly these, in any order. Equals ``sklearn.metrics.accuracy_score``.
     """
 
     name: ClassVar[str] = "accuracy"
     summary: ClassVar[str] = "share of answers that are the target label"
+    formula: ClassVar[str] = "hits / rows"
+    reference: ClassVar[str] = "sklearn.metrics.accuracy_score"
     needs: ClassVar[frozenset[str]] = frozenset({"target", "label"})
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"acc": {}}
 
     def row(self, sample: Sample, output: Output) -> Row:
-        target = true_label(sample)
-        if target is None:
+        if sample.target is None:
             return "the sample has no target"
+        if isinstance(output.answer, Labels):
+            return float(true_labels(sample) == frozenset(output.answer.labels)), 1.0
         if not isinstance(output.answer, Label):
             return wrong_kind(output, "Label")
-        return float(output.answer.label == target), 1.0
+        if is_several(sample.target):
+            return wrong_kind(output, "Labels")
+        return float(output.answer.label == true_label(sample)), 1.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,6 +88,39 @@ class AccNorm(HitMetric):
     name: ClassVar[str] = "acc_norm"
     summary: ClassVar[str] = "accuracy of the choice with the highest log-probability per character"
     needs: ClassVar[frozenset[str]] = frozenset({"target", "choices", "logprobs"})
+    formula: ClassVar[str] = "share of rows whose target is argmax log p(choice) / len(choice)"
+    reference: ClassVar[str] = "lm-eval's acc_norm"
+
+    def row(self, sample: Sample, output: Output) -> Row:
+        target = true_label(sample)
+        logprobs = _choice_logprobs(sample, output)
+        if isinstance(logprobs, str):
+            return logprobs
+        if not all(sample.choices):
+            return "a choice is empty"
+        per_character = [logprob / len(choice) for logprob, choice in zip(logprobs, sample.choices)]
+        return float(sample.choices[per_character.index(max(per_character))] == target), 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class TopKAccuracy(HitMetric):
+    """The share of rows whose target is among the ``k`` labels with the highest probabilities; 0 to 1, higher is better.
+
+    Of labels with equal probabilities those that sort last come first, as in ``sklearn.metrics.top_k_accuracy_score``; a target
+    without a probability has 0, and so has every label that the answer does not name. Undefined for no rows; rows without
+    finite probabilities are missing.
+    """
+
+    name: ClassVar[str] = "top_k_accuracy"
+    summary: ClassVar[str] = "share of answers with the target among the k most probable labels"
+    needs: ClassVar[frozenset[str]] = frozenset({"target", "probabilities"})
+    formula: ClassVar[str] = "share of rows with rank of the target ≤ k"
+    reference: ClassVar[str] = "sklearn.metrics.top_k_accuracy_score"
+
+    k: int = 2
+
+    def __post_init__(self) -> None:
+        self.require(self.k >= 1, "k", "a positive integer")
 
     def row(self, sample: Sample, output: Output) -> Row:
         target = true_label(sample)
@@ -120,34 +128,98 @@ class AccNorm(HitMetric):
             return "the sample has no target"
         if not isinstance(output.answer, Label):
             return wrong_kind(output, "Label")
-        logprobs = output.answer.logprobs
-        if len(logprobs) != len(sample.choices) or not logprobs:
-            return f"{len(logprobs)} log-probabilities for {len(sample.choices)} choices"
-        if not all(map(math.isfinite, logprobs)):
-            return "a log-probability is not finite"
-        if not all(sample.choices):
-            return "a choice is empty"
-        per_character = [logprob / len(choice) for logprob, choice in zip(logprobs, sample.choices)]
-        return float(sample.choices[per_character.index(max(per_character))] == target), 1.0
+        probabilities = output.answer.probabilities
+        if not probabilities:
+            return "the answer has no probabilities"
+        if not all(map(math.isfinite, probabilities.values())):
+            return "a probability is not finite"
+        if target not in probabilities and all(p > 0 for p in probabilities.values()):
+            return float(len(probabilities) < self.k), 1.0
+        own = (probabilities.get(target, 0.0), target)
+        return float(sum((p, label) > own for label, p in probabilities.items()) < self.k), 1.0
+
+
+@dataclass(frozen=True, repr=False)
+class ChoiceMargin(Metric):
+    """How much more likely the target is than the best other choice, in nats; higher is better, above 0 where the target wins.
+
+    The mean of log p(target) - max log p(other choice). ``per=character`` divides each log-probability by the characters of its
+    choice first, as ``acc_norm`` does. Undefined for no rows; rows without finite log-probabilities for all choices, with one
+    choice, or whose target is none of them are missing.
+    """
+
+    name: ClassVar[str] = "choice_margin"
+    family: ClassVar[str] = "classification"
+    summary: ClassVar[str] = "log-probability of the target choice above the best other one"
+    needs: ClassVar[frozenset[str]] = frozenset({"target", "choices", "logprobs"})
+    bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
+    unit: ClassVar[str] = "nats"
+    columns: ClassVar[tuple[str, ...]] = ("margin", "rows")
+    formula: ClassVar[str] = "mean of log p(target) - max log p(other)"
+    reference: ClassVar[str] = "hand-worked"
+
+    per: Literal["choice", "character"] = "choice"
+
+    def __post_init__(self) -> None:
+        self.require(self.per in ("choice", "character"), "per", "one of choice, character")
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        """One row a sample: margin, 1."""
+        return scores_of((self._row(s, o) for s, o in zip(samples, outputs, strict=True)), 2)
+
+    def finish(self, totals: FloatArray) -> FloatArray:
+        """Summed margins over rows."""
+        return ratio(totals[..., 0], totals[..., 1])
+
+    def _row(self, sample: Sample, output: Output) -> Row:
+        target = true_label(sample)
+        logprobs = _choice_logprobs(sample, output)
+        if isinstance(logprobs, str):
+            return logprobs
+        if target not in sample.choices:
+            return "the target is none of the choices"
+        if self.per == "character":
+            if not all(sample.choices):
+                return "a choice is empty"
+            logprobs = [logprob / len(choice) for logprob, choice in zip(logprobs, sample.choices)]
+        others = [logprob for logprob, choice in zip(logprobs, sample.choices) if choice != target]
+        if not others:
+            return "there is no other choice"
+        return max(lp for lp, choice in zip(logprobs, sample.choices) if choice == target) - max(others), 1.0
+
+
+def _choice_logprobs(sample: Sample, output: Output) -> Sequence[float] | str:
+    """The log-probabilities of the sample's choices, or why they are not there."""
+    if sample.target is None:
+        return "the sample has no target"
+    if not isinstance(output.answer, Label):
+        return wrong_kind(output, "Label")
+    logprobs = output.answer.logprobs
+    if len(logprobs) != len(sample.choices) or not logprobs:
+        return f"{len(logprobs)} log-probabilities for {len(sample.choices)} choices"
+    if not all(map(math.isfinite, logprobs)):
+        return "a log-probability is not finite"
+    return logprobs
 
 
 # ── plain functions ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def accuracy(y_true: Sequence[Any], y_pred: Sequence[Any], *, sample_weight: Sequence[float] | None = None) -> float:
-    """The share of equal pairs; NaN for none.
+def accuracy(y_true: LabelList, y_pred: LabelList, *, sample_weight: Weights = None) -> float:
+    """The share of equal pairs (of lists of labels: with the same labels); NaN for none.
 
     >>> accuracy(["a", "b", "a"], ["a", "a", "a"])
     0.6666666666666666
     """
     weights = checked_weights("accuracy", y_true, y_pred, sample_weight)
-    hits = np.array([[float(a == b), 1.0] for a, b in zip(y_true, y_pred)]).reshape(len(y_true), 2)
+    pairs = ((frozenset(a), frozenset(b)) if is_several(a) and is_several(b) else (a, b) for a, b in zip(y_true, y_pred))
+    hits = np.array([[float(a == b), 1.0] for a, b in pairs]).reshape(len(y_true), 2)
     return float(Accuracy().aggregate(hits, weights)[0])
 
 
 def acc_norm(
     y_true: Sequence[int], choices: Sequence[Sequence[str]], logprobs: Sequence[Sequence[float]], *,
-    sample_weight: Sequence[float] | None = None,
+    sample_weight: Weights = None,
 ) -> float:
     """Accuracy of the choice with the highest log-probability per character; ``y_true`` holds indices into the choices.
 
@@ -156,21 +228,55 @@ def acc_norm(
 
     Raises MetricError for lists of different lengths and for rows that cannot be scored. NaN for no rows.
     """
-    weights = checked_weights("acc_norm", y_true, choices, sample_weight)
-    checked_weights("acc_norm", y_true, logprobs, sample_weight)
+    return _of_choices(AccNorm(), y_true, choices, logprobs, sample_weight)
+
+
+def choice_margin(
+    y_true: Sequence[int], choices: Sequence[Sequence[str]], logprobs: Sequence[Sequence[float]], *,
+    per: Literal["choice", "character"] = "choice", sample_weight: Weights = None,
+) -> float:
+    """How much more likely the target is than the best other choice; see ChoiceMargin. Arguments as in :func:`acc_norm`.
+
+    >>> choice_margin([0, 1], [["no", "certainly"], ["no", "certainly"]], [[-3.0, -9.0], [-3.0, -9.0]])
+    0.0
+    """
+    return _of_choices(ChoiceMargin(per), y_true, choices, logprobs, sample_weight)
+
+
+def top_k_accuracy(
+    y_true: LabelList, y_score: Any, *, k: int = 2, labels: LabelList | None = None, sample_weight: Weights = None
+) -> float:
+    """The share of rows whose target is among the k best; see TopKAccuracy. ``y_score`` is ``(n, K)``, a column for each of the
+    sorted labels (``labels``, by default what occurs among the targets).
+
+    >>> top_k_accuracy([0, 1, 2], [[0.5, 0.2, 0.2], [0.3, 0.4, 0.2], [0.7, 0.2, 0.1]], k=2)
+    0.6666666666666666
+
+    Raises MetricError for shapes that do not fit, an unknown target and scores that are not finite. NaN for no rows.
+    """
+    weights = checked_weights("top_k_accuracy", y_true, y_score, sample_weight)
+    known = known_labels("top_k_accuracy", y_true, (), labels)
+    scores = np.asarray(y_score, dtype=np.float64).reshape(len(y_true), -1) if len(y_true) else np.zeros((0, len(known)))
+    if scores.shape[1] != len(known):
+        raise MetricError(f"top_k_accuracy: scores must have a column for each of the {len(known)} labels, got {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise MetricError("top_k_accuracy: scores must be finite")
+    metric, column = TopKAccuracy(k), np.arange(len(known))
+    code = np.searchsorted(known, y_true) if len(known) else np.zeros(0, dtype=np.intp)
+    own = scores[np.arange(len(code)), code][:, None]
+    rank = ((scores > own) | ((scores == own) & (column > code[:, None]))).sum(axis=1)
+    stats = np.column_stack([(rank < metric.k).astype(np.float64), np.ones(len(rank))])
+    return float(metric.aggregate(stats, weights)[0])
+
+
+def _of_choices(
+    metric: Metric, y_true: Sequence[int], choices: Sequence[Sequence[str]], logprobs: Sequence[Sequence[float]], weight: Weights
+) -> float:
+    weights = checked_weights(metric.name, y_true, choices, weight)
+    checked_weights(metric.name, y_true, logprobs, weight)
     samples = [Sample(str(i), choices=tuple(c), target=int(t)) for i, (t, c) in enumerate(zip(y_true, choices))]
     outputs = [Output(Key(str(i)), Label(None, logprobs=tuple(row))) for i, row in enumerate(logprobs)]
-    scores = AccNorm().score(samples, outputs)
+    scores = metric.score(samples, outputs)
     for index, reason in scores.missing.items():
-        raise MetricError(f"acc_norm: row {index}: {reason}")
-    return float(AccNorm().aggregate(scores.stats, weights)[0])
-
-
-def checked_weights(name: str, y_true: Sequence[Any], y_pred: Sequence[Any], weight: Sequence[float] | None) -> FloatArray:
-    """``float64[1, n]`` weights, ones unless given. Raises MetricError for lists of different lengths."""
-    if len(y_true) != len(y_pred):
-        raise MetricError(f"{name}: targets and predictions must be equally many, got {len(y_true)} and {len(y_pred)}")
-    weights = np.ones(len(y_true)) if weight is None else np.asarray(weight, dtype=np.float64)
-    if weights.shape != (len(y_true),):
-        raise MetricError(f"{name}: sample_weight must be one number a row ({len(y_true)}), got shape {weights.shape}")
-    return weights[None, :]
+        raise MetricError(f"{metric.name}: row {index}: {reason}")
+    return float(metric.aggregate(scores.stats, weights)[0])

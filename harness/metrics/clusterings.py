@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.classification import true_label
+from harness.metrics.labels import true_label
 from harness.metrics.kmeans import Codes, k_means
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.tokenize import IntArray

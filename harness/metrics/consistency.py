@@ -146,8 +146,8 @@ class NumberConsistency(_Consistency):
 class QuoteConsistency(_Consistency):
     """Share of the quotations in the answer that stand in its contexts, the mean. Range 0–1, higher is better.
 
-    Quotations are between ``"…"``, ``“…”``, ``„…“``, ``«…»``, ``»…«``, ``「…」`` or ``『…』`` (not between single marks, which are
-    apostrophes too) and hold a letter or a digit. Case, white space and punctuation at both ends do not matter.
+    Quotations are between ``"…"``, ``“…”``, ``„…“``, ``«…»``, ``»…«``, ``「…」`` or ``『…』`` (not between single marks,
+    which are apostrophes too) and hold a letter or a digit. Case, white space and punctuation at both ends do not matter.
 
     Statistics: ``share``, ``found``, ``mentioned`` and 1, a row a sample. Answers without quotations, or without contexts, are
     missing. No rows: NaN.
@@ -171,15 +171,21 @@ class QuoteConsistency(_Consistency):
 
 # ── what is mentioned ───────────────────────────────────────────────────────────────────────────────────────────────
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
 _GENITIVE = re.compile(r"['’]s$")
 _SENTENCE_END = re.compile(r"(?:[.!?:…]['\"”’)\]]*\s+|\n\s*|[\"“„«(\[*•]\s*)$")
-_LINKS = frozenset("of de da di del della du des la le van von der den and & y e the".split())
-_FUNCTION_WORDS = frozenset(
-    "a an the this that these those it its he his she her they their we our you your my i in on at by for from to of with and "
-    "or but so as if when while after before since because although there here what who where why how which no not yes all "
-    "some many most both each every one is was are were be do does did has have had will would can could may might".split()
+_LINKS = _words("of de da di del della du des la le van von der the")
+_FUNCTION_WORDS = _words(
+    "a an the this that these those it its he his she her they their we our you your my i in on at by for from to of with "
+    "and or but so as if when while after before since because although there here what who where why how which no not yes "
+    "all some many most both each every one is was are were be do does did has have had will would can could may might"
 )
+_ABBREVIATIONS = _words("mr mrs ms dr prof st jr sr vs no gen col capt lt rev hon inc ltd co corp")
 _QUOTED = re.compile("\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|»([^«»]+)«|「([^「」]+)」|『([^『』]+)』")
 
 
@@ -190,10 +196,12 @@ def names(text: str) -> Iterator[list[str]]:
     [['bank', 'of', 'england'], ['london'], ['nasa'], ['armstrong']]
     """
     run: list[tuple[str, bool]] = []
-    end = 0
+    end, before = 0, ""
     for match in _WORD.finditer(text):
         word, gap = _GENITIVE.sub("", match.group()), text[end:match.start()]
-        at_start = end == 0 or _SENTENCE_END.search(text[end - 1:match.start()]) is not None
+        if gap.startswith(".") and (len(before) == 1 or "." in before or before.lower() in _ABBREVIATIONS):
+            gap = gap[1:]
+        at_start = end == 0 or _SENTENCE_END.search(gap) is not None
         if run and (gap.strip(" \t") not in ("", "&") or at_start):
             yield from _name(run)
             run = []
@@ -205,7 +213,7 @@ def names(text: str) -> Iterator[list[str]]:
         if word != match.group() and run:
             yield from _name(run)
             run = []
-        end = match.end()
+        end, before = match.end(), word
     if run:
         yield from _name(run)
 
@@ -215,7 +223,7 @@ def _name(run: Sequence[tuple[str, bool]]) -> Iterator[list[str]]:
     words = list(run)
     while words and not words[-1][0][0].isupper():
         words.pop()
-    while words and words[0][0].lower() in _FUNCTION_WORDS:
+    while words and words[0][0].lower().replace("’", "'").partition("'")[0] in _FUNCTION_WORDS:
         words.pop(0)
     while words and not words[0][0][0].isupper():
         words.pop(0)

@@ -45,7 +45,8 @@ class Cells:
 
 
 def cells_of(codes: FloatArray, weights: FloatArray, n_labels: int) -> Cells:
-    """Weighted counts of the pairs in ``float64[n, 2]`` codes under ``float64[B, n]`` weights; O(B·n) whatever the label set."""
+    """Weighted counts of the pairs in ``float64[n, 2]`` codes under ``float64[B, n]`` weights; O(B·n) whatever the label
+    set."""
     target, prediction = codes[:, 0].astype(np.intp), codes[:, 1].astype(np.intp)
     cells, cell_of_row = np.unique(target * (n_labels + 1) + prediction + 1, return_inverse=True)
     return Cells(cells // (n_labels + 1), cells % (n_labels + 1) - 1, _sum_by(cell_of_row, weights, len(cells)))
@@ -74,8 +75,8 @@ def packed_width(n_labels: int) -> int:
 
 
 def packed(targets: Iterable[int], predictions: Iterable[int], n_labels: int) -> list[float]:
-    """One multi-label row from the codes of its labels: bit 2k of the columns, taken together, says that label k is a target, bit
-    2k + 1 that it is a prediction.
+    """One multi-label row from the codes of its labels: bit 2k of the columns, taken together, says that label k is a target,
+    bit 2k + 1 that it is a prediction.
 
     >>> packed([0], [0, 1], 2)
     [11.0]
@@ -107,8 +108,8 @@ def label_counts(stats: FloatArray, weights: FloatArray, n_labels: int) -> Class
 
 
 def row_counts(stats: FloatArray, n_labels: int) -> ClassCounts:
-    """Counts a row of multi-label rows: ``float64[n, 1]``, as if a row were a weighting and all labels one class. ``rows`` is the
-    number of labels."""
+    """Counts a row of multi-label rows: ``float64[n, 1]``, as if a row were a weighting and all labels one class. ``rows`` is
+    the number of labels."""
     hits, targets, predictions = np.zeros((3, len(stats), 1))
     for _, bits in unpacked(stats, n_labels):
         hits[:, 0] += (bits == 3).sum(axis=1)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.classification import true_label
+from harness.metrics.labels import true_label
 from harness.metrics.embeddingpairs import MeanOfRows
 from harness.metrics.rows import wrong_kind
 from harness.types import FloatArray, Label, Output, Sample
@@ -89,7 +89,7 @@ def _distributions(name: str, rows: Any) -> FloatArray:
     sums = array.sum(axis=1, keepdims=True)
     if (np.abs(sums - 1) > _SUMS_TO_1).any():
         raise MetricError(f"{name}: probabilities must sum to 1, got {float(sums[np.abs(sums - 1).argmax(), 0]):g}")
-    return array / sums
+    return np.asarray(array / sums)
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,7 +115,7 @@ class CrossEntropy(DivergenceMetric):
         self.require(0 <= self.floor < 1, "floor", "a number of at least 0 and below 1")
 
     def divergence(self, true: FloatArray, given: FloatArray) -> FloatArray:
-        return np.asarray(-_weighted_logs(true, np.maximum(given, self.floor)))
+        return -1.0 * _weighted_logs(true, np.maximum(given, self.floor))
 
 
 @dataclass(frozen=True, repr=False)

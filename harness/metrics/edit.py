@@ -13,7 +13,6 @@ from harness.metrics.references import References
 from harness.metrics.rows import Row, ratio
 from harness.metrics.text import Normalization, normal_form
 from harness.metrics.textrows import TextRows
-from harness.metrics.tokenize import IntArray
 from harness.metrics.wording import Scheme, WordMetric, words
 from harness.types import FloatArray, Sample, Table
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 IntArray: TypeAlias = NDArray[np.int64]
+CodeArray: TypeAlias = NDArray[np.uint8] | NDArray[np.int64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 SchemeName = Literal["BIO", "IOB1", "IOB2", "IOE1", "IOE2", "BIOES", "IOBES", "BILOU"]
 OUTSIDE = "O"
@@ -67,14 +68,17 @@ class TagCodes(dict[str, int]):
         return code
 
 
-def coded(sentences: Sequence[Sequence[str]], codes: TagCodes) -> IntArray:
-    """The codes of all tags, each sentence followed by 0, ``int64[tokens + sentences]``."""
-    lengths = np.fromiter(map(len, sentences), dtype=np.int64, count=len(sentences))
-    n = int(lengths.sum())
-    tags = np.fromiter(map(codes.__getitem__, chain.from_iterable(sentences)), dtype=np.int64, count=n)
-    series = np.zeros(n + len(sentences), dtype=np.int64)
-    series[np.arange(n) + np.repeat(np.arange(len(sentences)), lengths)] = tags
-    return series
+def coded(sentences: Iterable[Sequence[str]], codes: TagCodes) -> CodeArray:
+    """The codes of all tags, each sentence followed by 0: ``uint8`` or, beyond 256 tags, ``int64[tokens + sentences]``."""
+
+    def each() -> Iterable[int]:
+        tags = chain.from_iterable(chain.from_iterable(zip(sentences, repeat((OUTSIDE,)))))
+        return map(codes.__getitem__, tags)
+
+    try:
+        return np.frombuffer(bytes(each()), dtype=np.uint8)
+    except ValueError:  # a code above 255
+        return np.fromiter(each(), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +89,13 @@ class Entities:
     ends: IntArray
     types: IntArray
 
-    def matched(self, others: Entities, size: int) -> BoolArray:
-        """Which of these are among the others, place and type; positions lie below ``size``. ``bool[E]``."""
-        at_end = np.full(size, -1, dtype=np.int64)
-        at_end[others.ends] = np.arange(len(others.ends))
-        other = at_end[self.ends]
-        found = np.flatnonzero(other >= 0)
-        same = (self.begins[found] == others.begins[other[found]]) & (self.types[found] == others.types[other[found]])
-        hit = np.zeros(len(self.ends), dtype=np.bool_)
-        hit[found[same]] = True
-        return hit
+    def among(self, others: Entities) -> BoolArray:
+        """Which of these are among the others, place and type, ``bool[E]``."""
+        if not len(others.ends):
+            return np.zeros(len(self.ends), dtype=np.bool_)
+        other = np.minimum(np.searchsorted(others.ends, self.ends), len(others.ends) - 1)
+        same_place = (others.ends[other] == self.ends) & (others.begins[other] == self.begins)
+        return np.asarray(same_place & (others.types[other] == self.types))
 
 
 class Extractor:
@@ -105,29 +106,29 @@ class Extractor:
         self._split = [_strict_split(tag) if scheme else _split(tag) for tag in tags]
         self._type_of = np.array([types.setdefault(type_, len(types)) for _, type_ in self._split], dtype=np.int64)
 
-    def entities(self, series: IntArray) -> Entities:
+    def entities(self, series: CodeArray) -> Entities:
         """The entities of sentences that are each followed by 0."""
-        pairs = _Pairs(series, self._split)
-        if self._scheme is None:
-            return self._by_turns(series, np.flatnonzero(pairs.where(_begins)), np.flatnonzero(pairs.where(_ends)))
+        pairs = _Pairs.of(series, self._split)
         scheme = self._scheme
-        inside = pairs.where(_matcher(scheme.inside))
-        starts = np.flatnonzero(pairs.where(_matcher(scheme.starts)))
-        return self._by_runs(series, starts, inside, pairs.where(_matcher(scheme.ends)))
+        if scheme is None:
+            return self._by_turns(pairs, pairs.where(_begins), pairs.where(_ends))
+        starts, inside, ends = (pairs.where(_matcher(rule)) for rule in (scheme.starts, scheme.inside, scheme.ends))
+        return self._by_runs(pairs, starts, inside, ends)
 
-    def _by_turns(self, series: IntArray, starts: IntArray, ends: IntArray) -> Entities:
+    def _by_turns(self, pairs: _Pairs, is_start: BoolArray, is_end: BoolArray) -> Entities:
         """An entity begins at the last start before its end, and has the type of its last token."""
+        starts, ends = np.flatnonzero(is_start), np.flatnonzero(is_end)
         begins = starts[np.searchsorted(starts, ends) - 1] if len(starts) else ends
-        return Entities(begins, ends, self._type_of[series[ends - 1]])
+        return Entities(pairs.positions[begins], pairs.positions[ends], self._type_of[pairs.before[ends]])
 
-    def _by_runs(self, series: IntArray, starts: IntArray, inside: BoolArray, is_end: BoolArray) -> Entities:
+    def _by_runs(self, pairs: _Pairs, is_start: BoolArray, inside: BoolArray, is_end: BoolArray) -> Entities:
         """A token that is not inside opens a run; its first start begins an entity, which counts if the next run is an end."""
-        opens = np.flatnonzero(~inside)
+        starts, opens = np.flatnonzero(is_start), np.flatnonzero(~inside)
         run = np.searchsorted(opens, starts, side="right") - 1
         first = np.flatnonzero(np.diff(run, prepend=-1) > 0)
         begins, ends = starts[first], opens[run[first] + 1]
-        kept = is_end[ends]
-        return Entities(begins[kept], ends[kept], self._type_of[series[begins[kept]]])
+        begins, ends = begins[is_end[ends]], ends[is_end[ends]]
+        return Entities(pairs.positions[begins], pairs.positions[ends], self._type_of[pairs.here[begins]])
 
 
 def invalid_prefix(tag: str, scheme: Scheme) -> bool:
@@ -135,29 +136,44 @@ def invalid_prefix(tag: str, scheme: Scheme) -> bool:
     return tag[0] not in scheme.prefixes
 
 
+@dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Each token with the one before it; what a rule says of them, for every position."""
+    """Tokens with the one before them, where one of the two is not outside: nothing begins, goes on or ends elsewhere.
 
-    def __init__(self, series: IntArray, split: Sequence[_Split]) -> None:
-        n = len(split)
-        pairs = series * 1
-        pairs[1:] += series[:-1] * n
-        if n * n <= _DENSE_PAIRS:
-            self._pairs, self._index = np.flatnonzero(np.bincount(pairs, minlength=n * n)), pairs
-            self._size = n * n
-        else:
-            self._pairs, self._index = np.unique(pairs, return_inverse=True)
-            self._size = 0
-        self._both = [(split[pair // n], split[pair % n]) for pair in self._pairs.tolist()]
+    ``int64[P]``: positions, ascending, the codes before and there; ``pair`` numbers the pairs that occur, ``split`` has them.
+    """
+
+    positions: IntArray
+    before: IntArray
+    here: IntArray
+    pair: IntArray
+    split: Sequence[tuple[_Split, _Split]]
+
+    @classmethod
+    def of(cls, series: CodeArray, split: Sequence[_Split]) -> _Pairs:
+        is_tag = series != 0
+        is_tag[1:] |= series[:-1] != 0
+        positions = np.flatnonzero(is_tag)
+        # The last code is 0, so that the first one has it before itself.
+        before, here = series[positions - 1].astype(np.int64), series[positions].astype(np.int64)
+        occurring, pair = _numbered(before * len(split) + here, len(split) ** 2)
+        both = [(split[number // len(split)], split[number % len(split)]) for number in occurring.tolist()]
+        return cls(positions, before, here, pair, both)
 
     def where(self, rule: Callable[[_Split, _Split], bool]) -> BoolArray:
-        """``bool`` a position: whether the rule holds for the token before it and itself."""
-        holds = np.array([rule(before, here) for before, here in self._both], dtype=np.bool_)
-        if not self._size:
-            return holds[self._index]
-        table = np.zeros(self._size, dtype=np.bool_)
-        table[self._pairs] = holds
-        return table[self._index]
+        """``bool[P]``: whether the rule holds for the token before and the one there."""
+        holds = np.array([rule(before, here) for before, here in self.split], dtype=np.bool_)
+        return np.asarray(holds[self.pair])
+
+
+def _numbered(values: IntArray, size: int) -> tuple[IntArray, IntArray]:
+    """The distinct values, ascending, and which of them each one is; values lie below ``size``."""
+    if size > _DENSE_PAIRS:
+        return np.unique(values, return_inverse=True)
+    occurring = np.flatnonzero(np.bincount(values, minlength=size))
+    number = np.zeros(size, dtype=np.int64)
+    number[occurring] = np.arange(len(occurring))
+    return occurring, number[values]
 
 
 # ── rules ───────────────────────────────────────────────────────────────────────────────────────────────────────────

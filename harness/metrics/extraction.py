@@ -82,7 +82,8 @@ def _by_expression(pattern: str, metric: str) -> Extractor:
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise MetricError(f"{metric}: extract must be a regular expression between slashes, got {pattern!r} ({error})") from error
+        what = "a regular expression between slashes"
+        raise MetricError(f"{metric}: extract must be {what}, got {pattern!r} ({error})") from error
 
     def take(text: str) -> str:
         found = ""

@@ -33,7 +33,7 @@ class Fitted:
 
 @dataclass(frozen=True, repr=False)
 class FrechetDistance(ReferencePool):
-    """|μ - ν|² + tr(Σ + T - 2 (Σ T)^½): the Fréchet distance of two normal distributions fitted to the vectors and to a reference.
+    """|μ - ν|² + tr(Σ + T - 2 (Σ T)^½): the Fréchet distance of normal distributions fitted to the vectors and a reference set.
 
     0 upwards, lower is better; covariances over n - 1; undefined for fewer than two vectors on a side. The trace of the root is
     the sum of the singular values of R_Σ R_Tᵀ, R the triangular roots of the covariances: no product of covariances and no
@@ -125,15 +125,16 @@ class KernelDistance(ReferencePool):
             return Compared(sets, float("nan"), np.zeros(0))
         return Compared(sets, _within(some), _row_means(sets.vectors, some))
 
-    def compare(self, pool: Compared, rows: IntArray) -> float:
-        """Subsets where these are all vectors, else a half against the fixed part of the reference set."""
-        if len(rows) < 2 or np.isnan(pool.within):
+    def of_half(self, rows: IntArray) -> float:
+        """Without subsets, against the fixed part of the reference set."""
+        if len(rows) < 2 or np.isnan(self.pool.within):
             return float("nan")
-        if len(rows) < len(pool.sets.vectors):
-            return _within(pool.sets.vectors[rows]) + pool.within - 2 * float(pool.seen[rows].mean())
-        return self._over_subsets(pool.sets.vectors, pool.sets.reference)
+        return _within(self.pool.sets.vectors[rows]) + float(self.pool.within - 2 * self.pool.seen[rows].mean())
 
-    def _over_subsets(self, vectors: FloatArray, reference: FloatArray) -> float:
+    def compare(self, pool: Compared, rows: IntArray) -> float:
+        vectors, reference = pool.sets.vectors[rows], pool.sets.reference
+        if len(vectors) < 2 or len(reference) < 2:
+            return float("nan")
         size = min(self.subset_size, len(vectors), len(reference))
         n_subsets = 1 if len(vectors) == len(reference) == size else self.subsets
         rng = np.random.RandomState(self.seed)
@@ -164,8 +165,8 @@ def _within(vectors: FloatArray) -> float:
 
 # ── plain functions ─────────────────────────────────────────────────────────────────────────────────────────────────
 #
-# Features and the reference set are ``(n, d)`` and ``(m, d)`` arrays; NaN for fewer than two of either. Both raise MetricError for
-# other shapes and numbers that are not finite.
+# Features and the reference set are ``(n, d)`` and ``(m, d)`` arrays; NaN for fewer than two of either. Both raise MetricError
+# for other shapes and numbers that are not finite.
 
 
 def fid(features: Any, reference: Any) -> float:

@@ -86,11 +86,10 @@ def judge(rankings: Sequence[Ranking], qrels: Sequence[Mapping[str, int]]) -> Ju
     lines = _lines(rankings)
     if lines is None:
         return _with_judgements(_one_by_one(rankings, qrels), qrels)
-    rows = [cast("Any", ranking).row for ranking in rankings]
+    rows = [getattr(ranking, "row", -1) for ranking in rankings]
     asked = [*rows, *map(id, qrels)]
     if lines.memory.get("asked") != asked:
-        found = lines.judged(np.array(rows, dtype=np.int64), qrels)
-        parts = _one_by_one(rankings, qrels) if found is None else (np.diff(lines.bounds)[rows], *found)
+        parts = _in_lines(lines, np.array(rows, dtype=np.int64), qrels) or _one_by_one(rankings, qrels)
         lines.memory.update(asked=asked, qrels=qrels, judged=_with_judgements(parts, qrels))
     return cast("Judged", lines.memory["judged"])
 
@@ -118,15 +117,26 @@ class _Lines(Protocol):
     def judged(self, rows: IntArray, qrels: Sequence[Mapping[str, int]]) -> tuple[IntArray, IntArray, IntArray] | None: ...
 
 
-def _lines(rankings: Sequence[Ranking]) -> _Lines | None:
-    """The lines that all of the rankings are rows of."""
-    lines: _Lines | None = getattr(rankings[0], "lines", None) if rankings else None
-    if lines is None or any(getattr(ranking, "lines", None) is not lines for ranking in rankings):
-        return None
-    return lines
-
-
 _Parts: TypeAlias = tuple[IntArray, IntArray, IntArray, IntArray]
+
+
+def _lines(rankings: Sequence[Ranking]) -> _Lines | None:
+    """The lines that all of the rankings that are not empty are rows of."""
+    of_each = [getattr(ranking, "lines", None) for ranking in rankings]
+    lines: _Lines | None = next((lines for lines in of_each if lines is not None), None)
+    strangers = (ranking for ranking, own in zip(rankings, of_each) if own is not lines)
+    return None if any(hasattr(ranking, "lines") or ranking.documents for ranking in strangers) else lines
+
+
+def _in_lines(lines: _Lines, rows: IntArray, qrels: Sequence[Mapping[str, int]]) -> _Parts | None:
+    """``rows`` are those of each query in the lines, -1 for an empty ranking."""
+    there = np.flatnonzero(rows >= 0)
+    found = lines.judged(rows[there], [qrels[position] for position in there])
+    if found is None:
+        return None
+    lengths = np.zeros(len(rows), dtype=np.int64)
+    lengths[there] = np.diff(lines.bounds)[rows[there]]
+    return lengths, there[found[0]], found[1], found[2]
 
 
 def _with_judgements(parts: _Parts, qrels: Sequence[Mapping[str, int]]) -> Judged:

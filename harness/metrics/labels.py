@@ -96,7 +96,8 @@ def checked_weights(name: str, y_true: Sequence[Any], y_pred: Sequence[Any], wei
 
 
 def known_labels(name: str, y_true: LabelList, others: Iterable[Any], labels: LabelList | None) -> list[Any]:
-    """The sorted label set: ``labels``, or what occurs among targets and ``others``. Raises MetricError for a target outside."""
+    """The sorted label set: ``labels``, or what occurs among targets and ``others``. Raises MetricError for a target
+    outside."""
     flat = {one for row in y_true for one in row} if any(map(is_several, y_true)) else set(y_true)
     if labels is None:
         return sorted(flat | set(others))

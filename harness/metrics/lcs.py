@@ -75,7 +75,7 @@ def _as_sequences(tokens: Tokens) -> list[Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Lines with at least one word, those of predictions first. For each word: what it is and where. For each line: the rest."""
+    """Lines with at least one word, those of predictions first. For each word: what it is, where. For each line: the rest."""
 
     ids: IntArray
     line: IntArray

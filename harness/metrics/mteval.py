@@ -27,7 +27,6 @@ from harness.metrics.tokenize import (
     class_table,
     code_points,
     cut,
-    once_each,
     one_a_line,
 )
 from harness.protocols import Metric
@@ -70,7 +69,7 @@ class TokenizedMetric(Metric):
 
 def bleu_tokens(texts: Sequence[str], tokenizer: Tokenizer) -> Tokens:
     """The tokens of each text."""
-    return once_each(_TOKENIZERS[tokenizer], texts)
+    return _TOKENIZERS[tokenizer](texts)
 
 
 _ALONE, _DIGIT = 2, 4

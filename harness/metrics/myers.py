@@ -69,7 +69,7 @@ class BitAligner:
         return rows[pair], hyp, ref
 
     def distances(self, pair: IntArray, source: WordArray) -> IntArray:
-        """Distances of rearranged hypotheses; candidate c has word ``source[c, i]`` of pair ``pair[c]`` at i, ``pair`` rises."""
+        """Distances of rearranged hypotheses; candidate c has word ``source[c, i]`` of ``pair[c]`` at i, and ``pair`` rises."""
         masks = self._masks[pair[:, None], source[:, :self._pairs.width]]
         return _distances(np.ascontiguousarray(masks.T), self._pairs.n_hyp[pair], self._pairs.n_ref[pair])
 

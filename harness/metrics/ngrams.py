@@ -111,11 +111,12 @@ def _pair_matches(tokens: Tokens, n: int, max_order: int, bits: int) -> FloatArr
     counts = np.zeros((n, max_order))
     for order in range(1, max_order + 1):
         np.greater_equal(differ, 1 << (1 + bits * (max_order - order)), out=bound[1:-1])
-        starts = np.flatnonzero(bound[:-1] > bound[1:])  # only of runs of two and more
-        ends = np.flatnonzero(bound[:-1] < bound[1:]) + 1
-        in_reference = referenced[ends] - referenced[starts]
-        matched = np.append(0, np.cumsum(np.minimum(in_reference, ends - starts - in_reference)))
-        counts[:, order - 1] = np.diff(matched[np.searchsorted(starts, row_ends)], prepend=0)
+        edges = np.flatnonzero(bound[:-1] != bound[1:])  # start, last, start, last, … of the runs of two and more
+        edges[1::2] += 1
+        before = referenced[edges]
+        in_reference = before[1::2] - before[::2]
+        matched = np.append(0, np.cumsum(np.minimum(in_reference, edges[1::2] - edges[::2] - in_reference)))
+        counts[:, order - 1] = np.diff(matched[np.searchsorted(edges[::2], row_ends)], prepend=0)
     return counts
 
 
@@ -125,10 +126,11 @@ def _packed(tokens: Tokens, n: int, max_order: int, bits: int) -> IntArray:
     Tokens count from 1. What follows the last token of a segment is 0 in a prediction and the highest number in a
     reference, so that n-grams that are cut short never match.
     """
-    keys = tokens.ids + 1
+    numbers = tokens.ids + 1
+    keys = numbers.copy()
     for ahead in range(1, max_order):
         keys <<= bits
-        keys[:-ahead] |= tokens.ids[ahead:] + 1
+        keys[:-ahead] |= numbers[ahead:]
     ends = np.cumsum(tokens.lengths)
     for left in range(1, max_order):
         beyond = (1 << bits * (max_order - left)) - 1

@@ -12,7 +12,8 @@ import numpy as np
 from harness.metrics.bleu import closest_lengths
 from harness.metrics.mteval import NO_SPACES, TokenizedMetric, Tokenizer, TokenizerOrAuto, bleu_tokens
 from harness.metrics.ngrams import clipped_matches, ngram_totals
-from harness.metrics.references import ReferenceMetric, References, flat
+from harness.metrics.references import ReferenceMetric, References, stacked
+from harness.metrics.tokenize import selected
 from harness.types import FloatArray
 
 _EPSILON, _ALPHA, _K = 0.1, 5, 5
@@ -77,13 +78,12 @@ class NltkBleu(TokenizedMetric, ReferenceMetric):
             object.__setattr__(self, "bounds", (0.0, 4 / 3))
 
     def statistics(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:
-        n, several = len(predictions), np.array([len(item) for item in references])
-        tokens = bleu_tokens([*predictions, *flat(references)], self.tokenizer)
-        rows = np.concatenate([np.arange(n), np.repeat(np.arange(n), several)])
+        n, both = len(predictions), stacked(predictions, references)
+        tokens = selected(bleu_tokens(both.texts, self.tokenizer), np.concatenate([np.arange(n), both.targets]))
         lengths, orders = tokens.lengths[:n], counted_orders(self.smoothing, self.max_order)
-        closest = closest_lengths(lengths, tokens.lengths[n:], np.cumsum(several) - several, rows[n:])
+        closest = closest_lengths(lengths, tokens.lengths[n:], both)
         ngrams = ngram_totals(lengths, orders)
-        matches = clipped_matches(tokens, rows, n, orders)
+        matches = clipped_matches(tokens, both.rows, n, orders)
         return np.column_stack([matches, ngrams, np.maximum(ngrams, 1), lengths, closest, np.ones(n)])
 
     def finish(self, totals: FloatArray) -> FloatArray:

@@ -30,16 +30,17 @@ _LARGEST_EXPONENT = 400
 class NumericMatch(MeanOverReferences):
     """Share of answers whose number equals the number of a reference. Range 0–1, higher is better.
 
-    |number - reference| ≤ max(rel · |reference|, abs), in exact arithmetic; both are read in the same way. Read are: signs (also
-    the Unicode minus), thousands separators (``1,234`` ``1'234`` and non-breaking spaces), decimals (``.5``), ``1.5e3``,
-    ``1.5 × 10^3``, fractions (``3/4`` ``1 1/2`` ``½`` ``\\frac{3}{4}``), currency signs, digits of every script. A percent sign
-    is passed over: 50% is 50.
+    |number - reference| ≤ max(rel · |reference|, abs), in exact arithmetic; both are read in the same way. Read are: signs
+    (also the Unicode minus), thousands separators (``1,234`` ``1'234`` and non-breaking spaces), decimals (``.5``), ``1.5e3``,
+    ``1.5 × 10^3``, fractions (``3/4`` ``1 1/2`` ``½`` ``\\frac{3}{4}``), currency signs, digits of every script. A percent
+    sign is passed over: 50% is 50.
 
     Parameters
     ----------
     rel, abs : tolerances, ≥ 0. 0: the very same number (1/2 is 0.5, 3.0 is 3).
-    take : which number counts: ``auto``: that in the last ``\\boxed{…}``, else that after the last ``####``, else the last of the
-        text; ``last``, ``first``: of the text; ``boxed``, ``hashes``: only that (the last in the box, the first after ``####``).
+    take : which number counts: ``auto``: that in the last ``\\boxed{…}``, else that after the last ``####``, else the last of
+        the text; ``last``, ``first``: of the text; ``boxed``, ``hashes``: only there (the last in the box, the first after
+        ``####``). A reference without a box or ``####`` is read to its last number.
     decimal : the decimal mark, ``.`` or ``,`` (then the point separates thousands).
 
     Statistics: ``hit`` (0 or 1) and 1, a row a sample. An answer without a number is wrong. References without a number are a
@@ -190,7 +191,4 @@ def _value(match: re.Match[str]) -> Value | None:
 
 
 def _last(values: Iterator[Value]) -> Value | None:
-    found = None
-    for found in values:
-        pass
-    return found
+    return next(reversed(list(values)), None)

@@ -73,6 +73,7 @@ class InterpolatedPrecision(RelevanceMetric):
     name: ClassVar[str] = "iprec@k"
     summary: ClassVar[str] = "interpolated precision at a recall"
     formula: ClassVar[str] = "max over ranks r with at least ⌊k·R + 0.5⌋ relevant documents of precision@r"
+    example: ClassVar[str] = "iprec@0.1"
     reference: ClassVar[str] = "trec_eval 10 iprec_at_recall; rounding=up: pytrec_eval"
     paper: ClassVar[str] = _SALTON
     aliases: ClassVar[Aliases] = {"iprec_at_recall@k": {}}

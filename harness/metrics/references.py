@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
@@ -149,9 +150,44 @@ def pair_up(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> 
     return repeated, flat(references), np.cumsum([0, *map(len, references)])[:-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Stacked:
+    """Predictions and references as one list of texts, in which references that a row shares with the row before come once.
+
+    ``several`` : how many references each row has. ``targets`` : of row after row, where its references are in ``texts``;
+    row i's prediction is ``texts[i]``.
+    """
+
+    texts: list[str]
+    several: IntArray
+    targets: IntArray
+
+    @property
+    def rows(self) -> IntArray:
+        """The row of every prediction and then of every reference."""
+        n = np.arange(len(self.several))
+        return np.concatenate([n, np.repeat(n, self.several)])
+
+    @property
+    def starts(self) -> IntArray:
+        """Where each row's references start among all."""
+        first: IntArray = np.cumsum(self.several) - self.several
+        return first
+
+
+def stacked(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Stacked:
+    """The texts of some rows, ready to be tokenised together."""
+    several = np.fromiter(map(len, references), dtype=np.int64, count=len(references))
+    new = [True, *map(operator.ne, references[1:], references)][:len(references)]
+    sizes = several[new]
+    first = (len(predictions) + np.cumsum(sizes) - sizes)[np.cumsum(new) - 1]
+    targets = np.repeat(first - np.cumsum(several) + several, several) + np.arange(several.sum())
+    return Stacked([*predictions, *flat(itertools.compress(references, new))], several, targets)
+
+
 def flat(references: Iterable[Sequence[str]]) -> list[str]:
     """All references in one list."""
-    return [text for item in references for text in item]
+    return list(itertools.chain.from_iterable(references))
 
 
 def first_best(values: FloatArray, starts: IntArray) -> IntArray:

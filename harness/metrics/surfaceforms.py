@@ -9,10 +9,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from harness.errors import MetricError
 from harness.metrics.classification import checked_weights
 from harness.metrics.entities import SCHEMES, BoolArray, Entities, IntArray, SchemeName
 from harness.metrics.pooled import PooledMetric
-from harness.metrics.tagging import Mode, Sentences, as_samples, refuse
+from harness.metrics.tagging import Mode, Sentences, list_rows
 from harness.metrics.tagrows import Found, TagRows, tag_rows
 from harness.types import Output, Sample
 
@@ -99,8 +100,9 @@ def surface_f1(
     metric = SurfaceF1(scheme=scheme, mode=mode)
     checked_weights(metric.name, y_true, y_pred, None)
     checked_weights(metric.name, y_true, tokens, None)
-    samples, outputs = as_samples(y_true, y_pred)
-    samples = [dataclasses.replace(sample, input={"tokens": list(words)}) for sample, words in zip(samples, tokens)]
-    scores = metric.score(samples, outputs)
-    refuse(metric.name, scores.missing)
-    return float(scores.bound.aggregate(scores.stats, np.ones((1, len(samples))))[0])
+    rows = list_rows(metric.name, y_true, y_pred, SCHEMES[scheme] if mode == "strict" else None)
+    for row, (words, target) in enumerate(zip(tokens, y_true)):
+        if isinstance(words, str) or len(words) != len(target):
+            raise MetricError(f"{metric.name}: tokens must be a list of {len(target)} words in row {row}, got {words!r:.60}")
+    ready = dataclasses.replace(metric, pool=_forms(rows, rows.found(), tokens))
+    return ready.of_rows(np.arange(rows.n))

@@ -6,7 +6,7 @@ A sample's target is its list of tags. An answer with more or fewer tags than it
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from harness.errors import MetricError
 from harness.metrics.classification import checked_weights
-from harness.metrics.entities import SCHEMES, SchemeName
+from harness.metrics.entities import SCHEMES, Scheme, SchemeName
 from harness.metrics.rows import ratio
-from harness.metrics.tagrows import Found, tag_rows
+from harness.metrics.tagrows import Found, TagRows, coded_rows, tag_rows
 from harness.protocols import Metric, Scope
 from harness.types import FloatArray, Key, Output, Sample, Scores, Table, Tags
 
@@ -50,8 +50,8 @@ class EntityMetric(Metric):
     scheme: SchemeName = "BIO"
     mode: Mode = "default"
     average: Average = "micro"
-    types: tuple[str, ...] = field(default=(), repr=False, compare=False, kw_only=True)
-    by_type: FloatArray | None = field(default=None, repr=False, compare=False, kw_only=True)
+    found: Found | None = field(default=None, repr=False, compare=False, kw_only=True)
+    n_rows: int = field(default=0, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         self.require(self.scheme in SCHEMES, "scheme", f"one of {', '.join(SCHEMES)}")
@@ -63,13 +63,9 @@ class EntityMetric(Metric):
         raise NotImplementedError(f"{type(self).__name__}.value")
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
-        """One row a sentence: right, predicted and true entities, its number. Bound to a copy with the counts by type."""
+        """One row a sentence: right, predicted and true entities, its number. Bound to a copy with the entities themselves."""
         rows = tag_rows(samples, outputs, SCHEMES[self.scheme] if self.mode == "strict" else None)
-        found = rows.found()
-        by_type = _counts_by_type(found, rows.n)
-        stats = np.full((len(samples), 4), np.nan)
-        stats[rows.numbers] = np.column_stack([by_type.sum(axis=2), np.arange(rows.n)])
-        return Scores(stats, rows.missing, bound=dataclasses.replace(self, types=found.types, by_type=by_type))
+        return self._scores(rows, len(samples))
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """The average under each row of weights."""
@@ -87,13 +83,13 @@ class EntityMetric(Metric):
 
     def tables(self, stats: FloatArray) -> dict[str, Table]:
         """``types``: precision, recall, F1 (None where undefined) and counts of each type of entity."""
-        if self.by_type is None:
+        if self.found is None:
             return {}
         tp, predicted, true = (sums[0] for sums in self._sums(stats, np.ones((1, len(stats)))))
         ratios = zip(ratio(tp, predicted), ratio(tp, true), ratio(2 * tp, predicted + true))
         rows = [
             (name, *(None if np.isnan(value) else float(value) for value in three), *map(int, counts))
-            for name, three, counts in sorted(zip(self.types, ratios, zip(tp, predicted, true)))
+            for name, three, counts in sorted(zip(self.found.types, ratios, zip(tp, predicted, true)))
             if counts[1] + counts[2] > 0
         ]
         return {"types": Table(("type", "precision", "recall", "f1", "right", "predicted", "true"), tuple(rows))}
@@ -111,16 +107,25 @@ class EntityMetric(Metric):
     def over(self, y_true: Sentences, y_pred: Sentences, sample_weight: Weights) -> float:
         """The value over lists of tags. Raises MetricError for lists that do not fit, and for tags that are none."""
         weights = checked_weights(self.name, y_true, y_pred, sample_weight)
-        scores = self.score(*as_samples(y_true, y_pred))
-        refuse(self.name, scores.missing)
+        rows = list_rows(self.name, y_true, y_pred, SCHEMES[self.scheme] if self.mode == "strict" else None)
+        scores = self._scores(rows, rows.n)
         return float(scores.bound.aggregate(scores.stats, weights)[0])
+
+    def _scores(self, rows: TagRows, n: int) -> Scores:
+        found = rows.found()
+        stats = np.full((n, 4), np.nan)
+        counts = [np.bincount(of_row, minlength=rows.n) for of_row, _ in found.places()]
+        stats[rows.numbers] = np.stack([*counts, np.arange(rows.n)], axis=1)
+        return Scores(stats, rows.missing, bound=dataclasses.replace(self, found=found, n_rows=rows.n))
 
     def _sums(self, stats: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Weighted right, predicted and true entities of each type, ``float64[B, types]`` each."""
-        if self.by_type is None:
-            raise MetricError(f"{self.name}: average={self.average} needs the counts by type: aggregate with Scores.bound")
-        counts = self.by_type[stats[:, 3].astype(np.int64)]
-        tp, predicted, true = (weights @ counts[:, kind] for kind in range(3))
+        if self.found is None:
+            raise MetricError(f"{self.name}: average={self.average} needs the entities: aggregate with Scores.bound")
+        counts, row = _counts_by_type(self.found, self.n_rows), stats[:, 3].astype(np.int64)
+        is_whole = len(row) == len(counts) and bool((row == np.arange(len(row))).all())
+        sums = weights @ (counts if is_whole else counts[row])
+        tp, predicted, true = np.moveaxis(sums.reshape(len(weights), 3, -1), 1, 0)
         return tp, predicted, true
 
 
@@ -167,13 +172,11 @@ class NerRecall(EntityMetric):
 
 
 def _counts_by_type(found: Found, n: int) -> FloatArray:
-    """Right, predicted and true entities of each row and type, ``float64[n, 3, types]``."""
+    """Right, predicted and true entities of each row and type, ``float64[n, 3 · types]``."""
     size = len(found.types)
-    parts = []
-    for of_row, of_type in ((found.row_of_predicted[found.is_right], found.predicted.types[found.is_right]),
-                            (found.row_of_predicted, found.predicted.types), (found.row_of_true, found.true.types)):
-        parts.append(np.bincount(of_row * size + of_type, minlength=n * size).reshape(n, size))
-    return np.stack(parts, axis=1).astype(np.float64)
+    cells = [(rows * 3 + kind) * size + types for kind, (rows, types) in enumerate(found.places())]
+    counts = np.bincount(np.concatenate(cells), minlength=n * 3 * size)
+    return counts.reshape(n, 3 * size).astype(np.float64)
 
 
 # ── single tags ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,19 +266,20 @@ def token_accuracy(y_true: Sentences, y_pred: Sentences, *, sample_weight: Weigh
     """
     metric = TokenAccuracy()
     weights = checked_weights(metric.name, y_true, y_pred, sample_weight)
-    scores = metric.score(*as_samples(y_true, y_pred))
-    refuse(metric.name, scores.missing)
-    return float(metric.aggregate(scores.stats, weights)[0])
+    rows = list_rows(metric.name, y_true, y_pred, None)
+    return float(metric.aggregate(np.stack([rows.hits(), rows.lengths], axis=1), weights)[0])
 
 
-def as_samples(y_true: Sentences, y_pred: Sentences) -> tuple[list[Sample], list[Output]]:
-    """Lists of tags as samples and outputs."""
-    samples = [Sample(str(row), target=target) for row, target in enumerate(y_true)]
-    return samples, [Output(Key(sample.id), Tags(tuple(tags))) for sample, tags in zip(samples, y_pred)]
-
-
-def refuse(name: str, missing: Mapping[int, str]) -> None:
-    """Raises MetricError that names the first row that could not be scored, if there is one."""
-    if missing:
-        row, reason = next(iter(missing.items()))
+def list_rows(name: str, y_true: Sentences, y_pred: Sentences, scheme: Scheme | None) -> TagRows:
+    """Equally many lists of tags as rows. Raises MetricError for lists that do not fit, and tags that cannot be scored."""
+    if any(isinstance(tags, str) for tags in (*y_true, *y_pred)):
+        raise MetricError(f"{name}: every row must be a list of tags, got a text")
+    lengths = [list(map(len, side)) for side in (y_true, y_pred)]
+    if lengths[0] != lengths[1]:
+        row = next(row for row, (one, other) in enumerate(zip(*lengths)) if one != other)
+        raise MetricError(f"{name}: every row must have one tag a token, got {lengths[1][row]} tags for {lengths[0][row]} "
+                          f"tokens in row {row}")
+    rows = coded_rows(y_true, y_pred, scheme, range(len(y_true)), {})
+    for row, reason in rows.missing.items():
         raise MetricError(f"{name}: every row must have one tag a token, got in row {row}: {reason}")
+    return rows

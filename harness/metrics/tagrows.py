@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.metrics.entities import BoolArray, Entities, Extractor, Scheme, TagCodes, coded, invalid_prefix
+from harness.metrics.entities import BoolArray, CodeArray, Entities, Extractor, Scheme, TagCodes, coded, invalid_prefix
 from harness.metrics.rows import wrong_kind
 from harness.types import FloatArray, Output, Sample, Tags, Text
 
@@ -27,6 +27,11 @@ class Found:
     is_right: BoolArray
     types: tuple[str, ...]
 
+    def places(self) -> tuple[tuple[IntArray, IntArray], ...]:
+        """Row and type of the right, the predicted and the true entities."""
+        rows, types = self.row_of_predicted, self.predicted.types
+        return (rows[self.is_right], types[self.is_right]), (rows, types), (self.row_of_true, self.true.types)
+
 
 @dataclass(frozen=True, slots=True)
 class TagRows:
@@ -38,8 +43,8 @@ class TagRows:
     numbers: IntArray
     lengths: IntArray
     starts: IntArray
-    true: IntArray
-    predicted: IntArray
+    true: CodeArray
+    predicted: CodeArray
     codes: TagCodes
     scheme: Scheme | None
     missing: Mapping[int, str]
@@ -59,7 +64,7 @@ class TagRows:
         types: dict[str, int] = {}
         extractor = Extractor(self.codes, self.scheme, types)
         predicted, true = extractor.entities(self.predicted), extractor.entities(self.true)
-        return Found(predicted, true, self._row_of(predicted), self._row_of(true), predicted.matched(true, len(self.true)),
+        return Found(predicted, true, self._row_of(predicted), self._row_of(true), predicted.among(true),
                      tuple(types))
 
     def _row_of(self, entities: Entities) -> IntArray:
@@ -70,25 +75,41 @@ def tag_rows(
     samples: Sequence[Sample], outputs: Sequence[Output], scheme: Scheme | None, words: str | None = None
 ) -> TagRows:
     """Code what can be scored. ``scheme``: tags must have its prefixes; ``words``: the field of the input that holds words."""
-    missing = {
-        row: reason
-        for row, (sample, output) in enumerate(zip(samples, outputs, strict=True))
-        if (reason := _misfit(sample, output, words)) is not None
-    }
-    numbers = [row for row in range(len(samples)) if row not in missing]
-    true, predicted, codes = _series(samples, outputs, numbers)
+    missing: dict[int, str] = {}
+    if words is not None or not _all_fit(samples, outputs):
+        misfits = (_misfit(sample, output, words) for sample, output in zip(samples, outputs, strict=True))
+        missing = {row: reason for row, reason in enumerate(misfits) if reason is not None}
+    there = [row for row in range(len(samples)) if row not in missing]
+    targets, answers = [samples[row].target for row in there], [_tags(outputs[row]) for row in there]
+    return coded_rows(targets, answers, scheme, there, missing)
+
+
+def coded_rows(
+    targets: Sequence[Sequence[str]], answers: Sequence[Sequence[str]], scheme: Scheme | None,
+    numbers: Sequence[int], missing: Mapping[int, str],
+) -> TagRows:
+    """Code targets and answers of equal lengths, less those with a tag that cannot be scored. ``numbers`` are their rows."""
+    codes = TagCodes()
+    true, predicted = _coded(targets, codes), _coded(answers, codes)
+    lengths = np.fromiter(map(len, targets), dtype=np.int64, count=len(targets))
     faults = _faults(true, predicted, codes, scheme)
     if faults:
-        lengths = np.array([len(samples[row].target) for row in numbers])
-        of_row = np.repeat(np.array(numbers), lengths + 1)
-        for position in sorted(faults, reverse=True):
-            missing[int(of_row[position])] = faults[position]
-        missing = dict(sorted(missing.items()))
-        numbers = [row for row in numbers if row not in missing]
-        true, predicted, codes = _series(samples, outputs, numbers)
-    lengths = np.array([len(samples[row].target) for row in numbers], dtype=np.int64)
+        item = np.repeat(np.arange(len(targets)), lengths + 1)
+        reasons = {int(item[position]): reason for position, reason in sorted(faults.items(), reverse=True)}
+        kept = [number for number in range(len(targets)) if number not in reasons]
+        missing = dict(sorted({**missing, **{numbers[number]: reason for number, reason in reasons.items()}}.items()))
+        kept_tags = [targets[number] for number in kept], [answers[number] for number in kept]
+        return coded_rows(*kept_tags, scheme, [numbers[number] for number in kept], missing)
     starts = np.cumsum(lengths + 1) - lengths - 1
     return TagRows(np.array(numbers, dtype=np.int64), lengths, starts, true, predicted, codes, scheme, missing)
+
+
+def _all_fit(samples: Sequence[Sample], outputs: Sequence[Output]) -> bool:
+    """Whether every row has two series of tags of one length: asked of all at once, as it mostly is so."""
+    targets, answers = [sample.target for sample in samples], [output.answer for output in outputs]
+    if not (set(map(type, targets)) <= {list, tuple} and set(map(type, answers)) <= {Tags}):
+        return False
+    return len(targets) == len(answers) and list(map(len, targets)) == list(map(len, map(_tags, outputs)))
 
 
 def _misfit(sample: Sample, output: Output, words: str | None) -> str | None:
@@ -110,27 +131,18 @@ def _misfit(sample: Sample, output: Output, words: str | None) -> str | None:
     return None if n == len(target) else f"the input's {words!r} is not a list of {len(target)} words"
 
 
-def _series(
-    samples: Sequence[Sample], outputs: Sequence[Output], numbers: Sequence[int]
-) -> tuple[IntArray, IntArray, TagCodes]:
-    codes = TagCodes()
-    targets: list[Sequence[str]] = [samples[row].target for row in numbers]
-    tags: list[Sequence[str]] = [_tags(outputs[row].answer) for row in numbers]
-    return _coded(targets, codes), _coded(tags, codes), codes
+def _tags(output: Output) -> tuple[str, ...]:
+    return output.answer.tags if isinstance(output.answer, Tags) else ()
 
 
-def _coded(sentences: Sequence[Sequence[Any]], codes: TagCodes) -> IntArray:
+def _coded(sentences: Sequence[Sequence[Any]], codes: TagCodes) -> CodeArray:
     try:
         return coded(sentences, codes)
     except TypeError:  # a tag that cannot be looked up: a list, a mapping
         return coded([[tag if isinstance(tag, str) else "" for tag in sentence] for sentence in sentences], codes)
 
 
-def _tags(answer: Any) -> tuple[str, ...]:
-    return answer.tags if isinstance(answer, Tags) else ()
-
-
-def _faults(true: IntArray, predicted: IntArray, codes: TagCodes, scheme: Scheme | None) -> dict[int, str]:
+def _faults(true: CodeArray, predicted: CodeArray, codes: TagCodes, scheme: Scheme | None) -> dict[int, str]:
     """Positions with a tag that cannot be scored -> why."""
     bad = {TagCodes.NO_TAG: "is empty or no text"}
     if scheme is not None:
@@ -139,6 +151,6 @@ def _faults(true: IntArray, predicted: IntArray, codes: TagCodes, scheme: Scheme
         bad |= {code: f"{tag!r:.40} has none of the prefixes {prefixes}" for code, tag in invalid.items()}
     faults: dict[int, str] = {}
     for series, whose in ((predicted, "a tag of the answer"), (true, "a tag of the target")):
-        for position in np.flatnonzero(np.isin(series, list(bad))).tolist():
-            faults[position] = f"{whose} {bad[int(series[position])]}"
+        for code, why in bad.items():
+            faults |= dict.fromkeys(np.flatnonzero(series == code).tolist(), f"{whose} {why}")
     return faults

@@ -135,8 +135,9 @@ _DASH_AFTER_DIGIT = re.compile(r"([0-9])-")
 _PUNCTUATION = re.compile(r'[.,?:;!"()]')
 _ASIAN_PUNCTUATION = re.compile("[\u3001\u3002\u3008-\u3011\u3014-\u301f\uff61-\uff65\u30fb"
                                 "\uff0e\uff0c\uff1f\uff1a\uff1b\uff01\uff02\uff08\uff09]")
-# ideographs, strokes and radicals, compatibility forms; the third range is as wide in sacrebleu and takes kana with it
-_ASIAN = re.compile("[\u4e00-\u9fff\u3400-\u4dbf\u31c0-\u31ef\u2e80-\u2eff\u3300-\u33ff\uf900-\ufaff\ufe30-\ufe4f\u3200-\u3f22]")
+# ideographs, strokes, radicals, compatibility forms; the last range is as wide in sacrebleu
+_ASIAN = re.compile("[\u4e00-\u9fff\u3400-\u4dbf\u31c0-\u31ef\u2e80-\u2eff\u3300-\u33ff\uf900-\ufaff\ufe30-\ufe4f"
+                    "\u3200-\u3f22]")
 
 
 def _normalized(text: str) -> str:

@@ -41,18 +41,22 @@ def edits(hypotheses: Tokens, references: Tokens) -> IntArray:
     the alignments stay inside the beam changes nothing: it can only worsen the distances of shifts that are not chosen.
     """
     n_hyp, n_ref = hypotheses.lengths, references.lengths
-    pairs = Pairs(padded(hypotheses.ids, n_hyp, -1), padded(references.ids, n_ref, -2), n_hyp, n_ref)
     result = np.where(n_ref == 0, n_hyp, n_ref)
     some = (n_hyp > 0) & (n_ref > 0)
     fits = (n_hyp <= _MAX_TOGETHER) & (n_ref <= MAX_REFERENCE)
     together = np.flatnonzero(some & fits)
     together = together[np.argsort(-n_hyp[together], kind="stable")]
     alone = [np.flatnonzero(some & ~fits)]
-    result[together] = _search(pairs.take(together), BitAligner)
+    result[together] = _search(_pairs(hypotheses, references, together), BitAligner)
     alone.append(together[result[together] < 0])
     for row in np.concatenate(alone).tolist():
-        result[row] = _search(pairs.take(np.array([row])), BeamAligner)[0]
+        result[row] = _search(_pairs(hypotheses, references, np.array([row])), BeamAligner)[0]
     return result
+
+
+def _pairs(hypotheses: Tokens, references: Tokens, rows: IntArray) -> Pairs:
+    """Some rows as tables: only so wide as the longest of these."""
+    return Pairs(padded(hypotheses, rows, -1), padded(references, rows, -2), hypotheses.lengths[rows], references.lengths[rows])
 
 
 def _search(pairs: Pairs, aligner_of: type[BitAligner] | type[BeamAligner]) -> IntArray:

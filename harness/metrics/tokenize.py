@@ -38,15 +38,12 @@ class Tokens:
     lengths: IntArray
 
 
-def once_each(tokenizer: Callable[[Sequence[str]], Tokens], texts: Sequence[str]) -> Tokens:
-    """What ``tokenizer(texts)`` gives, each text that occurs several times looked at once."""
-    first = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    tokens = tokenizer(list(first))
-    if len(first) == len(texts):
+def selected(tokens: Tokens, segments: IntArray) -> Tokens:
+    """These segments, in this order; one may come several times."""
+    if len(segments) == len(tokens.lengths) and np.array_equal(segments, np.arange(len(segments))):
         return tokens
-    wanted = np.fromiter(map(first.__getitem__, texts), dtype=np.int64, count=len(texts))
-    lengths = tokens.lengths[wanted]
-    before = (np.cumsum(tokens.lengths) - tokens.lengths)[wanted] - (np.cumsum(lengths) - lengths)
+    lengths = tokens.lengths[segments]
+    before = (np.cumsum(tokens.lengths) - tokens.lengths)[segments] - (np.cumsum(lengths) - lengths)
     index = np.repeat(before, lengths)
     index += np.arange(len(index))
     return Tokens(tokens.ids[index], lengths)

@@ -186,7 +186,11 @@ class VectorPool(PooledMetric):
         if not len(half):
             return float("nan")
         growth = n / len(half) if self.grows else 1.0
-        return spread * growth * self.of_rows(np.sort(half))
+        return spread * growth * self.of_half(np.sort(half))
+
+    def of_half(self, rows: IntArray) -> float:
+        """The value of these rows, where only its spread counts."""
+        return self.of_rows(rows)
 
 
 def gathered(outputs: Sequence[Output]) -> tuple[dict[int, FloatArray], dict[int, str]]:

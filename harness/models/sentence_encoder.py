@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from harness.errors import BackendError, MissingDependency
 from harness.models.devices import choose_device, free_memory, halving, set_threads
 from harness.models.sources import ModelFiles, parse_source, resolve
+from harness.models.token_states import TokenStates, TokenVectors
 from harness.models.weights import quiet_transformers
 from harness.protocols import Cacheable, Resources, TaskView
 from harness.types import Call, Embed, Output, Timing, Usage, Vectors
@@ -104,6 +105,18 @@ class SentenceEncoder:
             raise BackendError("sentence_encoder backend: out of memory on a single text")
         return np.stack([row for row in rows if row is not None])
 
+    def token_ids(self, texts: Sequence[str]) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+        """Of each text: token ids ``int64[t]``, and which of them are of the text, not put around it ``bool[t]``."""
+        return self._require().token_states.ids(texts)
+
+    def token_vectors(self, texts: Sequence[str], *, layer: int | None = None) -> list[TokenVectors]:
+        """Of each text: token ids ``int64[t]``, which of them are of the text ``bool[t]``, and their vectors after ``layer``
+        layers of the transformer (None: all of them) ``float32[t, d]``, neither normalised nor pooled. No prompt is put in front.
+
+        Raises BackendError for a layer that the model does not have.
+        """
+        return self._require().token_states.vectors(texts, layer)
+
     def _encode(self, loaded: _Loaded, purpose: str, texts: Sequence[str]) -> Sequence[NDArray[np.float32]]:
         vectors = loaded.model.encode(list(texts), prompt=loaded.prompts[purpose], batch_size=min(self.batch_size, len(texts)),
                                       normalize_embeddings=self.normalize, show_progress_bar=False, convert_to_numpy=True)
@@ -164,6 +177,10 @@ class _Loaded:
     prompts: Mapping[str, str]
     threads_before: int
     dimension: int
+
+    @cached_property
+    def token_states(self) -> TokenStates:
+        return TokenStates(self.model)
 
     @property
     def max_length(self) -> int | None:

@@ -13,14 +13,25 @@ import numpy as np
 import pytest
 
 from harness.engine.scoring import Scorer, make_settings
+from harness.errors import MetricError
 from harness.metrics.pooled import PooledMetric
 from harness.plugins import catalogue, example_spec, metric, metric_names
 from harness.protocols import Metric, PairMetric
 from harness.types import Estimate, Output
 from tests.metrics.worlds import ROLES, World, bound, worlds
 
-SPECS = sorted({example_spec(name) for name, (cls, _) in metric_names().items() if issubclass(cls, Metric)})
+
+def builds(spec: str) -> bool:
+    try:
+        metric(spec)
+    except MetricError:
+        return False
+    return True
+
+
+NAMED = sorted({example_spec(name) for name, (cls, _) in metric_names().items() if issubclass(cls, Metric)})
 """Every name and alias."""
+SPECS = [spec for spec in NAMED if builds(spec)]
 
 ORDER_MATTERS = {
     "elo": "ratings are updated match by match",
@@ -96,6 +107,11 @@ def test_it_has_a_plain_function(name):
     there = {key for key, value in vars(module).items() if inspect.isfunction(value)}
     if issubclass(catalogue("metric")[name], Metric):
         assert wanted & there, f"{module.__name__} has none of {sorted(wanted)}"
+
+
+@pytest.mark.parametrize("spec", NAMED)
+def test_every_name_can_be_typed(spec):
+    assert builds(spec), f"{spec} does not build: give the class an `example`"
 
 
 @pytest.mark.parametrize("spec", SPECS)

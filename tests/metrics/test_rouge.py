@@ -9,7 +9,7 @@ import pytest
 
 from harness import plugins
 from harness.errors import MetricError
-from harness.metrics.rouge import Rouge, rouge
+from harness.metrics.rouge import Rouge, rouge, rouge_scores
 from harness.types import Key, Output, Sample, Text
 
 PREDICTION, REFERENCE = "the cat was found under the bed", "the cat was under the bed"
@@ -66,7 +66,7 @@ def test_the_reference_with_the_best_f_counts_for_every_measure():
     assert rouge(["a b c d"], references, type="1", measure="p") == 0.75
 
 
-@pytest.mark.parametrize("kind", ["1", "2", "L", "Lsum"])
+@pytest.mark.parametrize("kind", ["1", "2", "L", "Lsum", "S", "SU", "W"])
 @pytest.mark.parametrize(("prediction", "reference"), [("", "a"), ("a", ""), ("", ""), ("\n", "\n\n"), ("?", "!")])
 def test_an_empty_side_is_zero(kind, prediction, reference):
     assert rouge([prediction], [reference], type=kind) == 0.0
@@ -96,22 +96,28 @@ def test_extremes_are_what_an_answer_could_have_had():
     assert metric.finish(metric.extremes(Sample("a", references=("one",)))[1]) == 0.0  # it has no bigram to share
 
 
-@pytest.mark.parametrize("metric", [Rouge(), Rouge("2"), Rouge("Lsum", True, "r", "unicode")])
+@pytest.mark.parametrize("metric", [
+    Rouge(), Rouge("2"), Rouge("SU", skip=4), Rouge("W", weight=1.5), Rouge("Lsum", True, "r", "unicode")])
 def test_spec_parses_back(metric):
     assert plugins.metric(metric.spec) == metric
 
 
 def test_aliases_and_signature():
-    assert [plugins.metric(name) for name in ("rouge_1", "rouge_2", "rouge_l", "rouge_lsum")] == [
-        Rouge("1"), Rouge("2"), Rouge("L"), Rouge("Lsum")]
+    names = ("rouge_1", "rouge_2", "rouge_l", "rouge_lsum", "rouge_s", "rouge_su", "rouge_w")
+    assert [plugins.metric(name) for name in names] == [
+        Rouge("1"), Rouge("2"), Rouge("L"), Rouge("Lsum"), Rouge("S"), Rouge("SU"), Rouge("W")]
     assert Rouge(2) == Rouge("2")
     assert plugins.metric("rouge_2(stemmer=true)") == Rouge("2", stemmer=True)
-    assert Rouge("1").signature() == "rouge(measure=f,stemmer=false,tokenize=ascii,type=1)#v1"
+    assert Rouge("1").signature() == "rouge(measure=f,skip=none,stemmer=false,tokenize=ascii,type=1,weight=1.2)#v1"
 
 
 @pytest.mark.parametrize(("spec", "message"), [
-    ("rouge(type=0)", "rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, got '0'"),
+    ("rouge(type=0)", "rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, S, SU, W, got '0'"),
     ("rouge(measure=x)", "rouge: measure must be one of f, p, r, got 'x'"),
+    ("rouge(type=L,skip=4)", "rouge: skip must be none with type=L, got 4"),
+    ("rouge_su(skip=-1)", "rouge: skip must be none or an integer of at least 0, got -1"),
+    ("rouge_l(weight=2)", "rouge: weight must be 1.2, the default, with type=L, got 2"),
+    ("rouge_w(weight=0.5)", "rouge: weight must be at least 1 and finite, got 0.5"),
 ])
 def test_bad_parameters(spec, message):
     with pytest.raises(MetricError, match=message):
@@ -131,3 +137,60 @@ def test_it_warns_where_more_than_a_fifth_of_the_letters_vanish() -> None:
     (warning,) = Rouge().prepare([*samples, Sample("3", references=("ü",))]).warnings()  # 3 of 12
     assert warning.startswith("rouge: tokenize=ascii, rouge-score's own, deletes 25% of the letters")
     assert Rouge(tokenize="unicode").prepare([Sample("3", references=("ü",))]).warnings() == ()
+
+
+# ── Lin's S, SU and W ───────────────────────────────────────────────────────────────────────────────────────────────
+
+POLICE = "police killed the gunman"
+
+
+@pytest.mark.parametrize(("prediction", "s", "su"), [
+    ("police kill the gunman", 3 / 6, 6 / 10), ("the gunman kill police", 1 / 6, 4 / 10),
+    ("the gunman police killed", 2 / 6, 6 / 10), ("gunman the killed police", 0, 4 / 10)])
+def test_skip_bigrams_as_in_the_paper(prediction, s, su):
+    # Lin 2004, section 5.1: .500, .167, .333; 5.2: a sentence in reverse order has only its words in common
+    for kind, expected in (("S", s), ("SU", su)):
+        assert rouge([prediction], [POLICE], type=kind) == pytest.approx(expected, abs=1e-15)
+
+
+@pytest.mark.parametrize(("skip", "counts"), [
+    (0, (1, 4, 3)),      # ab of ab bx xc cd, and ab bd dc
+    (1, (2, 7, 5)),      # ab bc of those and ax bc xd, and of those and ad bc
+    (2, (4, 9, 6)),      # ab bc ac bd of those and ac bd, and of those and ac
+    (None, (5, 10, 6))])  # and ad
+def test_skip_distance_by_hand(skip, counts):
+    assert tuple(Rouge("S", skip=skip).over(["a b x c d"], ["a b d c"]).stats[0, 3:6]) == counts
+
+
+def test_a_skip_bigram_counts_as_often_as_both_have_it():
+    # "a a b": aa, ab, ab; "a b b": ab, ab, bb
+    row = Rouge("S").over(["a a b"], ["a b b"]).stats[0]
+    assert tuple(row[3:6]) == (2, 3, 3)
+    assert tuple(Rouge("SU").over(["a a b"], ["a b b"]).stats[0, 3:6]) == (4, 6, 6)
+
+
+@pytest.mark.parametrize(("prediction", "expected"), [("a b c d h i k", 4 / 7), ("a h b k c i d", 2 / 7)])
+def test_consecutive_matches_are_worth_more(prediction, expected):
+    # Lin 2004, section 4: f(k) = k^2; both have a longest common subsequence of 4, ROUGE-W is .571 and .286
+    assert rouge([prediction], ["a b c d e f g"], type="W", weight=2.0) == pytest.approx(expected, abs=1e-15)
+    assert rouge([prediction], ["a b c d e f g"], type="W", weight=1) == rouge([prediction], ["a b c d e f g"]) == 4 / 7
+
+
+def test_weight_by_hand():
+    # "a b" in a row is worth 2^1.2, precision (2^1.2 / 3^1.2)^(1/1.2) = 2/3, recall 2/4
+    metric = Rouge("W")
+    row = metric.over(["a b x"], ["y a b z"]).stats[0]
+    assert row[:6].tolist() == pytest.approx([2 / 3, 1 / 2, 4 / 7, 2 ** 1.2, 3 ** 1.2, 4 ** 1.2])
+    assert metric.over(["a x b"], ["a b"]).stats[0, 3] == 2.0  # two runs of one
+
+
+# ── several types at once ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_types_together_by_hand():
+    found = rouge_scores([PREDICTION], [REFERENCE], ["1", "2", "L", "S"], measure="p")
+    assert {kind: found[kind].value for kind in found} == pytest.approx({"1": 6 / 7, "2": 4 / 6, "L": 6 / 7, "S": 15 / 21})
+    assert rouge_scores([], [], ["1"])["1"].per_item.shape == (0,)
+    assert rouge_scores([PREDICTION], [REFERENCE], []) == {}
+    with pytest.raises(MetricError, match="predictions and references must have the same length, got 1 and 0"):
+        rouge_scores(["a"], [])
