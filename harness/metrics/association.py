@@ -237,7 +237,7 @@ def cohen_kappa(
     """Cohen's kappa of two labellings; see CohenKappa.
 
     >>> cohen_kappa([1, 2, 3, 3], [1, 2, 3, 1], weights="linear")
-    0.6
+    0.5
     """
     return evaluate(CohenKappa(weights), y_true, y_pred, labels, sample_weight)
 

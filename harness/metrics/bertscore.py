@@ -41,12 +41,13 @@ class TokenEncoder(Protocol):
 class BertScore(ReferenceMetric):
     """Precision: the mean over the tokens of the text of their best cosine with a token of the reference; recall the other way.
 
-    F is their harmonic mean, for each sample; the value is the mean of ``measure`` over samples, higher is better; -1 to 1, near
-    1 for most texts. Tokens that the model puts around a text can be matched, but have no weight. ``idf``: tokens weigh
-    log((N + 1) / (df + 1)) over the references of the task. ``layer``: after how many layers (none: all). ``rescale``: a file of
-    baselines as bert-score has them (columns LAYER, P, R, F): (x - b) / (1 - b). Of several references the best one counts, for
-    P, R and F each. Without tokens on a side all are 0, as in the reference; a sample whose tokens have no idf weight is missing.
-    Texts are cut at the model's own limit. ``model`` is a role, or the source of an encoder. Equals ``bert_score`` (float32).
+    F is their harmonic mean, for each sample; the value is the mean of ``measure`` over samples, higher is better; -1 to 1, for
+    most texts above 0. Tokens that the model puts around a text can be matched, but have no weight. ``idf``: tokens weigh
+    log((N + 1) / (df + 1)) over the references of the task. ``layer``: after how many layers (none: all). ``rescale``: a file
+    of baselines as bert-score has them (columns LAYER, P, R, F): (x - b) / (1 - b). Of several references the best one counts,
+    for P, R and F each. Without tokens on a side all are 0, as in the reference; a sample whose tokens have no idf weight is
+    missing. Texts are cut at the model's own limit. ``model`` is a role, or the source of an encoder. Equals ``bert_score``
+    (computed in float32).
     """
 
     name: ClassVar[str] = "bertscore"
@@ -76,7 +77,7 @@ class BertScore(ReferenceMetric):
         """Raises MetricError if the model gives no token vectors."""
         encoder = roles[self.model]
         if not hasattr(encoder, "token_vectors"):
-            raise MetricError(f"bertscore: model must be a sentence_encoder, got the backend {encoder.name!r} for {self.model!r}")
+            raise MetricError(f"bertscore: model must be a sentence_encoder, got {encoder.name!r} for {self.model!r}")
         return dataclasses.replace(self, encoder=encoder)
 
     def prepare(self, samples: Iterable[Sample]) -> BertScore:
@@ -165,8 +166,8 @@ def bertscore(
 ) -> Measured:
     """BERTScore of texts against one or more references each; the columns of its ``stats`` are P, R, F, 1.
 
-    encoder : an opened ``sentence_encoder`` backend, the source of one (a folder, ``path:…``, ``hub:…``), or a function from texts to
-        (ids, which are of the text, vectors) of each.
+    encoder : an opened ``sentence_encoder`` backend, the source of one (a folder, ``path:…``, ``hub:…``), or a function from
+        texts to (ids, which are of the text, vectors) of each.
 
     >>> def one_hot(texts):
     ...     words = [text.split() for text in texts]

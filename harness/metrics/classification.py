@@ -270,7 +270,8 @@ def top_k_accuracy(
 
 
 def _of_choices(
-    metric: Metric, y_true: Sequence[int], choices: Sequence[Sequence[str]], logprobs: Sequence[Sequence[float]], weight: Weights
+    metric: Metric, y_true: Sequence[int], choices: Sequence[Sequence[str]], logprobs: Sequence[Sequence[float]],
+    weight: Weights,
 ) -> float:
     weights = checked_weights(metric.name, y_true, choices, weight)
     checked_weights(metric.name, y_true, logprobs, weight)

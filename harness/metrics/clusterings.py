@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.labels import true_label
 from harness.metrics.kmeans import Codes, k_means
+from harness.metrics.labels import true_label
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import gathered, stacked
@@ -93,7 +93,7 @@ class VMeasure(AgreementMetric):
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        self.require(self.beta >= 0, "beta", "a number ≥ 0")
+        self.require(self.beta > 0, "beta", "a number > 0")
 
     def of_codes(self, classes: Codes, clusters: Codes) -> float:
         if not len(classes):

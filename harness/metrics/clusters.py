@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.labels import true_label
 from harness.metrics.kmeans import Codes, group_sums, k_means
+from harness.metrics.labels import true_label
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import VectorPool, distance_blocks, gathered, matrix, stacked
 from harness.types import FloatArray, Output, Sample

@@ -36,6 +36,7 @@ from harness.metrics.labels import (
     positive_code,
     true_label,
     true_labels,
+    unknown_target,
 )
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
@@ -106,7 +107,7 @@ class LabelMetric(Metric):
         if target is None:
             return "the sample has no target"
         if target not in codes:
-            raise MetricError(f"{self.name}: the label set must hold every target, got {target!r}: call prepare(samples) first")
+            raise unknown_target(self, target)
         if not isinstance(output.answer, Label):
             return wrong_kind(output, "Label")
         label = output.answer.label
@@ -117,8 +118,7 @@ class LabelMetric(Metric):
         if targets is None:
             return "the sample has no target"
         if not targets <= codes.keys():
-            unknown = min(targets - codes.keys())
-            raise MetricError(f"{self.name}: the label set must hold every target, got {unknown!r}: call prepare(samples) first")
+            raise unknown_target(self, min(targets - codes.keys()))
         if not isinstance(output.answer, Labels):
             return wrong_kind(output, "Labels")
         predicted = [codes[label] for label in output.answer.labels if label in codes]

@@ -178,12 +178,13 @@ def _words(text: str) -> frozenset[str]:
 
 _WORD = re.compile(r"[^\W_]+(?:['’.&-][^\W_]+)*")
 _GENITIVE = re.compile(r"['’]s$")
-_SENTENCE_END = re.compile(r"(?:[.!?:…]['\"”’)\]]*\s+|\n\s*|[\"“„«(\[*•]\s*)$")
+_SENTENCE_END = re.compile(r"(?:[.!?:…]['\"”’)\]]*\s+|\n[\s>#*•–-]*|[\"“„«(\[*•]\s*)$")
 _LINKS = _words("of de da di del della du des la le van von der the")
 _FUNCTION_WORDS = _words(
-    "a an the this that these those it its he his she her they their we our you your my i in on at by for from to of with "
-    "and or but so as if when while after before since because although there here what who where why how which no not yes "
-    "all some many most both each every one is was are were be do does did has have had will would can could may might"
+    "then also however thus now today yet still a an the this that these those it its he his she her they their we our you "
+    "your my i in on at by for from to of with and or but so as if when while after before since because although there "
+    "here what who where why how which no not yes all some many most both each every one is was are were be do does did has "
+    "have had will would can could may might"
 )
 _ABBREVIATIONS = _words("mr mrs ms dr prof st jr sr vs no gen col capt lt rev hon inc ltd co corp")
 _QUOTED = re.compile("\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|»([^«»]+)«|「([^「」]+)」|『([^『』]+)』")

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.labels import true_label
 from harness.metrics.embeddingpairs import MeanOfRows
+from harness.metrics.labels import true_label
 from harness.metrics.rows import wrong_kind
 from harness.types import FloatArray, Label, Output, Sample
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.metrics.judgements import IntArray, Judged
+from harness.metrics.judgements import IntArray, Judged, until
 from harness.types import FloatArray
 
 _PAIR = re.compile(r"\s*(\d+)\s*=\s*([+-]?(?:\d+\.?\d*|\.\d+))\s*")
@@ -42,13 +42,12 @@ def gains_of(grades: IntArray, gain: str) -> FloatArray:
 class Best:
     """The judged documents with a positive gain in the best order: by query and by gain descending.
 
-    query, rank : ``int64[b]``. gain, discounted : ``float64[b]``. start, n : ``int64[n]``, where a query's begin, how many.
+    query, rank : ``int64[b]``. gain : ``float64[b]``. n : ``int64[n]``, how many a query has.
     """
 
     query: IntArray
     rank: IntArray
     gain: FloatArray
-    start: IntArray
     n: IntArray
 
     @classmethod
@@ -58,21 +57,17 @@ class Best:
         order = np.lexsort((-gains, query))
         query, gains = query[order], gains[order]
         n = np.bincount(query, minlength=judged.n)
-        start = np.cumsum(n) - n
-        return cls(query, np.arange(len(query)) - start[query] + 1, gains, start, n)
+        rank = np.arange(len(query)) - (np.cumsum(n) - n)[query] + 1
+        return cls(query, rank, gains, n)
 
     @property
     def discounted(self) -> FloatArray:
         """Gain / log2(rank + 1)."""
         return discounted(self.gain, self.rank)
 
-    def until(self, values: FloatArray, query: IntArray, rank: IntArray | FloatArray) -> FloatArray:
+    def until(self, values: FloatArray, query: IntArray, rank: IntArray) -> FloatArray:
         """For pairs of a query and a rank the sum of the values of the query's best documents down to that rank."""
-        total = np.concatenate(([0.0], np.cumsum(values)))
-        start = self.start[query]
-        end = start + np.minimum(self.n[query], rank).astype(np.int64)
-        sums: FloatArray = total[end] - total[start]
-        return sums
+        return until(self.query, self.rank, values, query, rank)
 
 
 def discounted(gains: FloatArray, ranks: IntArray) -> FloatArray:

@@ -49,21 +49,12 @@ class Judged:
 
     def running(self, values: FloatArray | BoolArray | IntArray) -> FloatArray:
         """For each found document the sum of the values down to it, inside its query."""
-        total = np.cumsum(values, dtype=np.float64)
-        starts = np.searchsorted(self.query, np.arange(self.n))
-        before = np.concatenate(([0.0], total))[starts]
-        sums: FloatArray = total - before[self.query]
-        return sums
+        return running(self.query, values, self.n)
 
     def n_judged(self, low: int, high: int | None = None) -> FloatArray:
         """Judgements by query with a grade from ``low`` on, and below ``high``."""
         wanted = (self.judged_grade >= low) & (True if high is None else self.judged_grade < high)
         return np.bincount(self.judged_query[wanted], minlength=self.n).astype(np.float64)
-
-    def judged_rank(self) -> IntArray:
-        """The place of each judgement in the best order of its query, from 1."""
-        starts = np.searchsorted(self.judged_query, np.arange(self.n))
-        return np.arange(len(self.judged_query)) - starts[self.judged_query] + 1
 
 
 def judged_of(samples: Sequence[Sample], outputs: Sequence[Output]) -> tuple[Judged, IntArray, dict[int, str]]:
@@ -99,6 +90,36 @@ def totals(query: IntArray, values: FloatArray | BoolArray | IntArray, n: int) -
     return np.bincount(query, weights=values, minlength=n).astype(np.float64, copy=False)
 
 
+def running(query: IntArray, values: FloatArray | BoolArray | IntArray, n: int) -> FloatArray:
+    """Sums of the values down to each, inside its query; ``query`` ascends. What they are does not depend on other queries."""
+    bounds = np.searchsorted(query, np.arange(n + 1))
+    if values.dtype.kind != "f":
+        total = np.concatenate(([0.0], np.cumsum(values, dtype=np.float64)))
+        counts: FloatArray = total[1:] - total[bounds[query]]
+        return counts
+    sums = np.empty(len(values))
+    for first, last in zip(bounds[:-1].tolist(), bounds[1:].tolist()):
+        np.cumsum(values[first:last], out=sums[first:last])
+    return sums
+
+
+def until(
+    query: IntArray, places: IntArray, values: FloatArray, wanted: IntArray, place: IntArray
+) -> FloatArray:
+    """For pairs of a query (``wanted``) and a place the sum of those of its values that stand at that place or before it.
+
+    ``query`` ascends, and ``places`` do inside a query.
+    """
+    span = int(max(places.max(initial=0), place.max(initial=0))) + 1
+    sums = running(query, values, int(max(query.max(initial=-1), wanted.max(initial=-1))) + 1)
+    keys = query * span + places
+    last = np.searchsorted(keys, wanted * span + place, "right") - 1
+    is_there = (last >= 0) & (query[last] == wanted) if len(query) else np.zeros(len(wanted), dtype=bool)
+    found = np.zeros(len(wanted))
+    found[is_there] = sums[last[is_there]]
+    return found
+
+
 def ideal(grades: Sequence[int]) -> Judged:
     """One query whose ranking is all that is relevant, best first, and nothing else."""
     ordered = np.array(sorted(grades, reverse=True), dtype=np.int64)
@@ -131,7 +152,7 @@ def _lines(rankings: Sequence[Ranking]) -> _Lines | None:
 def _in_lines(lines: _Lines, rows: IntArray, qrels: Sequence[Mapping[str, int]]) -> _Parts | None:
     """``rows`` are those of each query in the lines, -1 for an empty ranking."""
     there = np.flatnonzero(rows >= 0)
-    found = lines.judged(rows[there], [qrels[position] for position in there])
+    found = lines.judged(rows[there], [qrels[position] for position in there.tolist()])
     if found is None:
         return None
     lengths = np.zeros(len(rows), dtype=np.int64)

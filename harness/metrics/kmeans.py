@@ -30,7 +30,8 @@ class Clustering:
 def k_means(vectors: Any, k: int, *, seed: int = 0, n_starts: int = 4, n_iterations: int = 300) -> Clustering:
     """The best of ``n_starts`` runs of Lloyd's algorithm from greedy k-means++ starts (Arthur and Vassilvitskii 2007).
 
-    The same seed gives the same clusters. A cluster that loses all its vectors takes the one farthest from its centre.
+    The same seed gives the same clusters, whatever the order of the vectors. A cluster that loses all its vectors takes the one
+    farthest from its centre.
 
     >>> k_means([[0.0], [0.1], [5.0], [5.1]], 2).inertia.__round__(4)
     0.01
@@ -40,11 +41,14 @@ def k_means(vectors: Any, k: int, *, seed: int = 0, n_starts: int = 4, n_iterati
     rows = matrix("k_means", "vectors", vectors)
     if not 1 <= k <= len(rows):
         raise MetricError(f"k_means: k must be between 1 and the number of vectors ({len(rows)}), got {k}")
-    middle = rows.mean(axis=0)
-    rng = np.random.default_rng(seed)
-    runs = [_lloyd(rows - middle, _starts(rows - middle, k, rng), n_iterations) for _ in range(n_starts)]
+    middle, rng = rows.mean(axis=0), np.random.default_rng(seed)
+    order = np.argsort(rows @ rng.normal(size=rows.shape[1]), kind="stable")
+    ordered = rows[order] - middle
+    runs = [_lloyd(ordered, _starts(ordered, k, rng), n_iterations) for _ in range(n_starts)]
     best = min(runs, key=lambda run: run.inertia)
-    return Clustering(best.labels, best.centres + middle, best.inertia)
+    labels = np.empty(len(rows), dtype=np.int64)
+    labels[order] = best.labels
+    return Clustering(labels, best.centres + middle, best.inertia)
 
 
 def nearest(vectors: FloatArray, centres: FloatArray) -> tuple[Codes, FloatArray]:

@@ -80,6 +80,11 @@ def positive_code(metric: Metric, labels: Sequence[str], positive: str | None) -
     return labels.index(positive)
 
 
+def unknown_target(metric: Metric, target: str) -> MetricError:
+    """The error of a target outside the label set."""
+    return MetricError(f"{metric.name}: the label set must hold every target, got {target!r}: call prepare(samples) first")
+
+
 def checked_weights(name: str, y_true: Sequence[Any], y_pred: Sequence[Any], weight: Weights) -> FloatArray:
     """``float64[1, n]`` weights, ones unless given.
 

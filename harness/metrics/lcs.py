@@ -51,7 +51,7 @@ def union_lcs_matches(tokens: Tokens, lines: IntArray, lengths: FloatArray) -> F
     for rows in np.split(np.arange(n), np.flatnonzero(np.diff(cells // _CELLS)) + 1):
         chosen = np.zeros(n, dtype=np.bool_)
         chosen[rows] = several[rows]
-        there = np.flatnonzero(chosen[text % n])
+        there = np.flatnonzero(np.repeat(np.tile(chosen, 2), tokens.lengths))
         if len(there):
             found[there] = _found(_lines(tokens.ids[there], lines[there], text[there], n))
     kept = (text < n) | found

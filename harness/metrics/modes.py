@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.labels import true_label
 from harness.metrics.kmeans import k_means, nearest
+from harness.metrics.labels import true_label
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.rows import ratio
 from harness.metrics.tokenize import IntArray

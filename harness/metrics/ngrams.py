@@ -42,9 +42,9 @@ class SharedNgrams:
     """
 
     ngram: IntArray
-    text: IntArray
+    text: NDArray[np.int32]
     count: IntArray
-    order: IntArray
+    order: NDArray[np.int32]
     lengths: IntArray
     max_order: int
 
@@ -69,28 +69,38 @@ class SharedNgrams:
 
 def shared_ngrams(tokens: Tokens, max_order: int) -> SharedNgrams:
     """The n-grams of order 1 to ``max_order`` that at least two segments have."""
-    text = np.repeat(np.arange(len(tokens.lengths)), tokens.lengths)
-    has_next = np.append(text[:-1] == text[1:], False)
+    text = np.repeat(np.arange(len(tokens.lengths), dtype=np.int32), tokens.lengths)
     span = int(tokens.ids.max(initial=0)) + 1
     positions, keys, seen = np.arange(len(text)), tokens.ids, 0
-    parts = [(np.zeros(0, dtype=np.int64),) * 4]
+    parts = [(np.zeros(0, dtype=np.int32),) * 4]
     for order in range(1, max_order + 1):
         keys, positions = _sorted_together(keys, positions)
         starts, sizes = _groups(keys)
-        ngram = np.repeat(np.arange(len(starts)), sizes)
-        runs, counts = _groups(ngram * len(tokens.lengths) + text[positions])
-        shared = np.bincount(ngram[runs], minlength=len(starts)) > 1
-        kept = shared[ngram[runs]]
-        runs, counts = runs[kept], counts[kept]
-        by_count = np.lexsort((-counts, ngram[runs]))
-        runs, counts = runs[by_count], counts[by_count]
-        parts.append((ngram[runs] + seen, text[positions[runs]], counts, np.full(len(runs), order)))
+        ngram, texts, counts, shared = _shared_runs(text[positions], starts, sizes)
+        parts.append((ngram + seen, texts, counts, np.full(len(ngram), order, dtype=np.int32)))
         seen += len(starts)
         code = _codes(positions, sizes, shared, len(text))
-        positions = np.flatnonzero((code[:-1] >= 0) & (code[1:] >= 0) & has_next)
+        positions = np.flatnonzero((code[:-1] >= 0) & (code[1:] >= 0) & np.append(text[:-1] == text[1:], False))
         keys = code[positions] * span + tokens.ids[positions + order]
     ngrams, texts, occurrences, orders = (np.concatenate(column) for column in zip(*parts))
     return SharedNgrams(ngrams, texts, occurrences, orders, tokens.lengths, max_order)
+
+
+def _shared_runs(text: NDArray[np.int32], starts: IntArray, sizes: IntArray) -> tuple[IntArray, NDArray[np.int32], IntArray, NDArray[np.bool_]]:
+    """Of the n-grams that several texts have: n-gram, text and count, highest count first; and which n-grams those are.
+
+    ``text`` is the text of each occurrence, ascending inside of one n-gram.
+    """
+    bound = np.append(text[1:] != text[:-1], True)[:len(text)]
+    bound[starts[1:] - 1] = True
+    last = np.flatnonzero(bound)
+    counts = np.diff(last, prepend=-1)
+    ngram = np.searchsorted(starts, last, side="right") - 1
+    shared = np.bincount(ngram, minlength=len(starts)) > 1
+    kept = np.flatnonzero(shared[ngram])
+    last, counts, ngram = last[kept], counts[kept], ngram[kept]
+    by_count = np.lexsort((-counts, ngram))
+    return ngram[by_count], text[last[by_count]], counts[by_count], shared
 
 
 # ── one reference a row, and few enough different tokens ────────────────────────────────────────────────────────────

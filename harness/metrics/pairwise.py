@@ -139,7 +139,11 @@ def pairwise_cosine(vectors: Sequence[Sequence[float]] | FloatArray) -> float:
 
     Raises MetricError for what is no matrix, or holds a vector of zeros or one that is not finite.
     """
-    matrix = np.asarray(vectors, dtype=np.float64).reshape(len(vectors), -1)
+    matrix = np.asarray(vectors, dtype=np.float64)
+    if not len(matrix):
+        return math.nan
+    if matrix.ndim != 2:
+        raise MetricError(f"pairwise_cosine: vectors must be a matrix, a row a vector, got shape {matrix.shape}")
     units, is_sound = _unit_vectors(matrix)
     if not is_sound.all():
         raise MetricError(f"pairwise_cosine: vectors must be finite and not zero, got {matrix[~is_sound][0].tolist()}")

@@ -266,7 +266,7 @@ def log_loss(
     >>> round(log_loss(["spam", "ham", "ham", "spam"], [[.1, .9], [.9, .1], [.8, .2], [.35, .65]]), 5)
     0.21616
     """
-    codes, table, weights = _probability_table("log_loss", y_true, y_proba, labels, sample_weight)
+    codes, table, weights = probability_table("log_loss", y_true, y_proba, labels, sample_weight)
     losses = [_loss(row[code]) for row, code in zip(table.tolist(), codes)]
     return float(ratio(weights @ np.array(losses), weights.sum(axis=1))[0])
 
@@ -284,13 +284,13 @@ def brier(
 
     Raises MetricError for shapes that do not fit and for probabilities outside [0, 1] or that do not sum to 1 ± 0.01.
     """
-    codes, table, weights = _probability_table("brier", y_true, y_proba, labels, sample_weight)
+    codes, table, weights = probability_table("brier", y_true, y_proba, labels, sample_weight)
     squares = ((table - np.eye(table.shape[1])[codes]) ** 2).sum(axis=1)
     scale = Brier(half, n_labels=table.shape[1])._scale()
     return float(ratio(weights @ squares, weights.sum(axis=1))[0]) * scale
 
 
-def _probability_table(
+def probability_table(
     name: str, y_true: LabelList, y_proba: Any, labels: LabelList | None, weight: Weights
 ) -> tuple[list[int], FloatArray, FloatArray]:
     """Codes of the targets, a column of probabilities a label, weights of the rows."""

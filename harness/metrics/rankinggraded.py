@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from harness.metrics.gains import KINDS, Best, discounted, gains_of, pairs_of
-from harness.metrics.judgements import IntArray, Judged, totals
+from harness.metrics.judgements import Judged, totals, until
 from harness.metrics.ranking import Aliases, Qrels, RankingMetric, Run, value_of
 from harness.metrics.rows import ratio
 from harness.types import FloatArray
@@ -144,7 +144,7 @@ class NDCGAtLevels(GainMetric):
         longer = np.flatnonzero((judged.n_found > best.n + 1) & (best.n > 0))
         query = np.concatenate((best.query[next_differs], longer))
         rank = np.concatenate((best.rank[next_differs], judged.n_found[longer]))
-        at = ratio(_until(judged, own, query, rank), best.until(best.discounted, query, rank), empty=0.0)
+        at = ratio(until(judged.query, judged.rank, own, query, rank), best.until(best.discounted, query, rank), empty=0.0)
         counts = np.bincount(query, minlength=judged.n).astype(np.float64)
         return ratio(totals(query, at, judged.n), counts, empty=0.0)
 
@@ -166,15 +166,6 @@ class GMetric(GainMetric):
         cost += np.maximum(judged.rank - best.n[judged.query], 0)
         own = gains / np.log2(2.0 + cost - judged.running(gains))
         return ratio(judged.sums(own), totals(best.query, best.gain, judged.n), empty=0.0)
-
-
-def _until(judged: Judged, values: FloatArray, query: IntArray, rank: IntArray) -> FloatArray:
-    """For pairs of a query and a rank the sum of the values of the query's found documents down to that rank."""
-    total = np.concatenate(([0.0], np.cumsum(values)))
-    span = int(max(judged.rank.max(initial=0), rank.max(initial=0))) + 1
-    places = judged.query * span + judged.rank
-    first, last = np.searchsorted(places, query * span), np.searchsorted(places, query * span + rank, "right")
-    return np.asarray(total[last] - total[first])
 
 
 # ── plain functions: qrels query -> document -> grade, run query -> document -> score; see ranking.value_of ───────────────────

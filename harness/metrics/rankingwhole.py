@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from harness.metrics.judgements import Judged
+from harness.metrics.judgements import BoolArray, Judged
 from harness.metrics.ranking import Aliases, GeometricMetric, Qrels, RelevanceMetric, Run, value_of
 from harness.metrics.rows import ratio
 from harness.types import FloatArray
@@ -16,7 +16,7 @@ _BUCKLEY = "Buckley and Voorhees 2004, Retrieval Evaluation with Incomplete Info
 _EPSILON = 1e-5
 
 
-def average_precision(judged: Judged, relevant: FloatArray, n_relevant: FloatArray) -> FloatArray:
+def average_precision(judged: Judged, relevant: BoolArray, n_relevant: FloatArray) -> FloatArray:
     """By query: precision at each relevant document that was found, summed, over all relevant ones; 0 without any."""
     return ratio(judged.sums(relevant * judged.running(relevant) / judged.rank), n_relevant, empty=0.0)
 
@@ -73,7 +73,7 @@ class MAP(RelevanceMetric):
     paper: ClassVar[str] = "Buckley and Voorhees 2000, Evaluating Evaluation Measure Stability"
 
     def values(self, judged: Judged) -> FloatArray:
-        return average_precision(judged, self.relevant(judged).astype(np.float64), self.n_relevant(judged))
+        return average_precision(judged, self.relevant(judged), self.n_relevant(judged))
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,7 +103,7 @@ class GMAP(GeometricMetric):
     paper: ClassVar[str] = "Robertson 2006, On GMAP and other transformations"
 
     def linear(self, judged: Judged) -> FloatArray:
-        return average_precision(judged, self.relevant(judged).astype(np.float64), self.n_relevant(judged))
+        return average_precision(judged, self.relevant(judged), self.n_relevant(judged))
 
 
 @dataclass(frozen=True, repr=False)
@@ -155,7 +155,7 @@ class InfAP(RelevanceMetric):
     def values(self, judged: Judged) -> FloatArray:
         relevant = self.relevant(judged)
         hits = judged.running(relevant) - relevant
-        pooled = judged.running(np.ones(len(relevant))) - 1
+        pooled = judged.running(np.ones(len(relevant), dtype=np.int64)) - 1
         n_judged = judged.running(judged.grade >= 0) - (judged.grade >= 0)
         inferred = (1.0 + pooled * (hits + _EPSILON) / (n_judged + 2 * _EPSILON)) / judged.rank
         return ratio(judged.sums(relevant * inferred), self.n_relevant(judged), empty=0.0)

@@ -54,7 +54,7 @@ class RBO(PairMetric):
         first, second = in_order(output.answer), in_order(other.answer)  # type: ignore[arg-type]
         if not first and not second:
             return "both rankings are empty"
-        if max(len(set(first)) - len(first), len(set(second)) - len(second)) < 0:
+        if any(len(set(ids)) < len(ids) for ids in (first, second)):
             return "a document is ranked twice"
         return rbo(first, second, self.p), 1.0
 

@@ -85,7 +85,9 @@ def _tokens(units: NDArray[np.uint8] | NDArray[np.uint32], inside: NDArray[np.bo
     bounds = np.append(0, np.cumsum(sizes + 1))
     lengths = np.diff(np.searchsorted(starts, bounds))
     breaks = np.flatnonzero(units == ord("\n"))
-    lines = np.searchsorted(breaks, starts, side="right") if len(breaks) > len(bounds) else None
+    lines = None
+    if len(breaks) > len(bounds):
+        lines = np.repeat(np.arange(len(breaks) - 1), np.diff(np.searchsorted(starts, breaks)))
     return RougeTokens(Tokens(_identities(letters, ends, stems), lengths), lines)
 
 

@@ -25,6 +25,7 @@ from harness.metrics.labels import (
     label_facts,
     positive_code,
     true_labels,
+    unknown_target,
 )
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
@@ -125,8 +126,7 @@ class ScoreMetric(Metric):
         if targets is None:
             return "the sample has no target"
         if not targets <= codes.keys():
-            unknown = min(targets - codes.keys())
-            raise MetricError(f"{self.name}: the label set must hold every target, got {unknown!r}: call prepare(samples) first")
+            raise unknown_target(self, min(targets - codes.keys()))
         kind = Labels if self.is_multilabel else Label
         if not isinstance(output.answer, kind):
             return wrong_kind(output, kind.__name__)
@@ -146,7 +146,7 @@ class ScoreMetric(Metric):
 class BinaryScoreMetric(ScoreMetric):
     """A metric of the scores of one class. ``positive`` names it; of two labels it is the one that sorts last by default."""
 
-    positive: str | None = None
+    positive: str | None = field(default=None, kw_only=True)
 
     def picked(self) -> str | None:
         return self.positive
@@ -205,9 +205,9 @@ class Sweep:
         positives = np.cumsum(ups, axis=1)[:, self.ends]
         return positives, np.cumsum(ordered - ups, axis=1)[:, self.ends]
 
-    def values(self, function: Callable[[FloatArray, FloatArray], FloatArray]) -> Values:
-        """A function of these counts as a function of the weights, worked out a block of weights at a time; NaN unless both
-        classes have weight."""
+    def values(self, function: Callable[[FloatArray, FloatArray], FloatArray], *, needs_negatives: bool = True) -> Values:
+        """A function of these counts as a function of the weights, worked out a block of weights at a time; NaN unless there
+        are positives (and negatives, where it needs them)."""
         step = max(1, BLOCK // max(1, len(self.order)))
 
         def of(weights: FloatArray) -> FloatArray:
@@ -215,7 +215,7 @@ class Sweep:
             for start in range(0, len(weights) if len(self.ends) else 0, step):
                 block = slice(start, start + step)
                 positives, negatives = self.counts(weights[block])
-                there = (positives[:, -1] > 0) & (negatives[:, -1] > 0)
+                there = (positives[:, -1] > 0) & ((negatives[:, -1] > 0) | (not needs_negatives))
                 values[block][there] = function(positives[there], negatives[there])
             return values
 

@@ -27,14 +27,14 @@ def porter_stems(words: Sequence[str], *, longer_than: int = 0) -> list[str]:
     >>> porter_stems(["relational", "dying", "was", "üblich"], longer_than=3)
     ['relat', 'die', 'was', 'üblich']
     """
-    kinds = "\n".join(words).translate(_KINDS).split("\n")
-    if len(kinds) != len(words):
-        kinds = [word.translate(_KINDS) for word in words]
     shortest = max(longer_than, 2)
-    return [_IRREGULAR[word] if word in _IRREGULAR and len(word) > longer_than
-            else word if len(word) <= shortest or (word[-1] not in "sye" and word[-2:] not in _ENDINGS)  # no rule is for it
-            else _stem(word, _with_y(word, kind) if "y" in kind else kind)
-            for word, kind in zip(words, kinds)]
+    stems = list(words)
+    places = [place for place, word in enumerate(words)
+              if len(word) > shortest and (word[-1] in "sye" or word[-2:] in _ENDINGS)]  # else no rule is for it
+    found = [words[place] for place in places]
+    for place, word, kind in zip(places, found, _kinds(found)):
+        stems[place] = _IRREGULAR.get(word) or _stem(word, _with_y(word, kind) if "y" in kind else kind)
+    return stems
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,12 @@ _IRREGULAR = {
     "inning": "inning", "outings": "outing", "outing": "outing", "cannings": "canning", "canning": "canning", "howe": "howe",
     "proceed": "proceed", "exceed": "exceed", "succeed": "succeed",
 }
+
+
+def _kinds(words: Sequence[str]) -> list[str]:
+    """For each word what kind its letters are, c or v; y is not decided yet."""
+    kinds = "\n".join(words).translate(_KINDS).split("\n")
+    return kinds if len(kinds) == len(words) else [word.translate(_KINDS) for word in words]
 
 
 def _with_y(word: str, kind: str) -> str:

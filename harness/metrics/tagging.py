@@ -122,10 +122,13 @@ class EntityMetric(Metric):
         """Weighted right, predicted and true entities of each type, ``float64[B, types]`` each."""
         if self.found is None:
             raise MetricError(f"{self.name}: average={self.average} needs the entities: aggregate with Scores.bound")
-        counts, row = _counts_by_type(self.found, self.n_rows), stats[:, 3].astype(np.int64)
-        is_whole = len(row) == len(counts) and bool((row == np.arange(len(row))).all())
-        sums = weights @ (counts if is_whole else counts[row])
-        tp, predicted, true = np.moveaxis(sums.reshape(len(weights), 3, -1), 1, 0)
+        row, size = stats[:, 3].astype(np.int64), len(self.found.types)
+        sums = np.zeros((3, len(weights), size))
+        for b, weight in enumerate(weights):
+            of_row = np.bincount(row, weight, minlength=self.n_rows)
+            for kind, (rows, types) in enumerate(self.found.places()):
+                sums[kind, b] = np.bincount(types, of_row[rows], minlength=size)
+        tp, predicted, true = sums
         return tp, predicted, true
 
 
@@ -169,14 +172,6 @@ class NerRecall(EntityMetric):
     def value(self, tp: FloatArray, predicted: FloatArray, true: FloatArray) -> FloatArray:
         """Right over true."""
         return ratio(tp, true)
-
-
-def _counts_by_type(found: Found, n: int) -> FloatArray:
-    """Right, predicted and true entities of each row and type, ``float64[n, 3 · types]``."""
-    size = len(found.types)
-    cells = [(rows * 3 + kind) * size + types for kind, (rows, types) in enumerate(found.places())]
-    counts = np.bincount(np.concatenate(cells), minlength=n * 3 * size)
-    return counts.reshape(n, 3 * size).astype(np.float64)
 
 
 # ── single tags ─────────────────────────────────────────────────────────────────────────────────────────────────────

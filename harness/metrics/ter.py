@@ -81,7 +81,7 @@ class Ter(ReferenceMetric):
 
     def finish(self, totals: FloatArray) -> FloatArray:
         edited, length, rows = totals[..., 0], totals[..., 1], totals[..., 2]
-        rate = np.divide(edited, length, out=(edited > 0).astype(np.float64), where=length > 0)
+        rate = np.divide(edited, length, out=np.array(edited > 0, dtype=np.float64), where=length > 0)
         return np.where(rows > 0, 100.0 * rate, np.nan)
 
     def _in_blocks(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> FloatArray:

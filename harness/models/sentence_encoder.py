@@ -111,7 +111,7 @@ class SentenceEncoder:
 
     def token_vectors(self, texts: Sequence[str], *, layer: int | None = None) -> list[TokenVectors]:
         """Of each text: token ids ``int64[t]``, which of them are of the text ``bool[t]``, and their vectors after ``layer``
-        layers of the transformer (None: all of them) ``float32[t, d]``, neither normalised nor pooled. No prompt is put in front.
+        layers of the transformer (None: all of them) ``float32[t, d]``, neither normalised nor pooled, without any prompt.
 
         Raises BackendError for a layer that the model does not have.
         """

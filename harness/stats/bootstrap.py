@@ -131,11 +131,11 @@ def _draw_and_count(block: FloatArray, rng: np.random.Generator) -> None:
 class _ManyUnits:
     """Multinomial counts without counting draws one by one.
 
-    Independent Poisson counts are, given their sum S, the multinomial counts of S draws, and so they stay if rows are thrown
-    away for their S alone. Their mean is set a little below 1, so that S <= n but for one row in 10⁹, which is drawn again; n - S
-    further draws make them the counts of n draws. A Poisson count is looked up by 16 random bits: of 65,536 cells each count
-    has as many whole cells as its probability fills, and the few cells that are left over are decided by what is left of each
-    probability.
+    Independent Poisson counts are, given their sum S, the multinomial counts of S draws, and they stay so if rows are thrown
+    away for their S alone. Their mean is set a little below 1, so that S <= n but for one row in 10⁹, which is drawn again;
+    n - S further draws make them the counts of n draws. A Poisson count is looked up by 16 random bits: of 65,536 cells each
+    count has as many whole cells as its probability fills, and the few cells that are left over are decided by what is left of
+    each probability.
     """
 
     n_units: int

@@ -1,7 +1,7 @@
 """BLEU, chrF, bootstrap and self-BLEU against sacrebleu and nltk on real text: ``python -m tests.bench.bench_bleu``.
 
 Equal statistics of every segment come before timing. Both sides start cold: texts are read afresh and sacrebleu's caches of
-tokenised lines are emptied before every run. ``--memory`` prints the peak memory of BLEU, chrF and self-BLEU of a million pairs.
+lines are emptied before every run. ``--memory`` prints the peak memory of BLEU, chrF and self-BLEU of a million pairs.
 """
 
 from __future__ import annotations
@@ -135,8 +135,8 @@ def compare_self_bleu(n: int, sampled: int) -> None:
 
 def _each(outputs: list[str]) -> FloatArray:
     shared = shared_ngrams(bleu_tokens(outputs, "none"), 4)
-    ngrams, lengths = ngram_totals(shared.lengths, 4), shared.lengths.astype(np.float64)
-    counts = Counts(shared.matches(np.arange(len(outputs))), ngrams, np.maximum(ngrams, 1), lengths, closest_others(shared.lengths))
+    ngrams, matches = ngram_totals(shared.lengths, 4), shared.matches(np.arange(len(outputs)))
+    counts = Counts(matches, ngrams, np.maximum(ngrams, 1), shared.lengths.astype(np.float64), closest_others(shared.lengths))
     return smoothed_bleu(counts, 1, 4)
 
 
@@ -149,8 +149,9 @@ def memory(n: int) -> None:
     predictions = [" ".join(words[i % 55001:][:7]) + f" {i}" for i in range(n)]
     references = [" ".join(words[i % 54979:][:7]) + f" {i}" for i in range(n)]
     print(f"texts alone: {_peak():.2f} GB")
-    for name, call in (("BLEU", lambda: Bleu().over(predictions, references)), ("chrF", lambda: Chrf().over(predictions, references)),
-                       ("self-BLEU", lambda: self_bleu(predictions))):
+    calls = {"BLEU": lambda: Bleu().over(predictions, references), "chrF": lambda: Chrf().over(predictions, references),
+             "self-BLEU": lambda: self_bleu(predictions)}
+    for name, call in calls.items():
         start = time.process_time()
         call()
         print(f"{name}, {n:,} pairs: peak {_peak():.2f} GB, {time.process_time() - start:.1f} s", flush=True)

@@ -1,13 +1,14 @@
 """A run file on disk to five measures, against pytrec_eval and ranx: ``python -m tests.bench.bench_ranking [QUERIES]``.
 
-5,000 queries × 1,000 documents by default (made: ids like ``D0123456``, scores with four decimals, so that some are tied), about
-50 judgements a query with grades 0 to 3. Ours goes through ``harness.api.score``, intervals included (1,000 resamples) and, on
-a line of its own, without. Both sides read the files with their own parsers. The five values, and all those by query, are
-asserted to be equal before anything is timed. ranx is left out where it is not installed; numba compiles before the clock starts.
+5,000 queries × 1,000 documents by default (made: ids like ``D0123456``, scores with four decimals, so that some are tied),
+about 50 judgements a query with grades 0 to 3. Ours goes through ``harness.api.score``: with its intervals (1,000 resamples),
+and without. All sides read the files with their own parsers. The five values, and all those by query, are asserted to be equal
+before anything is timed. ranx is left out where it is not installed; numba compiles before the clock starts.
 """
 
 from __future__ import annotations
 
+import importlib
 import io
 import statistics
 import sys
@@ -61,10 +62,9 @@ def theirs(run: Path, qrels: Path) -> Mapping[str, Mapping[str, float]]:
 
 
 def ranx(run: Path, qrels: Path) -> Mapping[str, float]:
-    from ranx import Qrels, Run, evaluate
-
-    found = evaluate(Qrels.from_file(str(qrels), kind="trec"), Run.from_file(str(run), kind="trec"), list(RANX))
-    return dict(found)
+    module = importlib.import_module("ranx")
+    judgements, ranked = (made.from_file(str(path), kind="trec") for made, path in ((module.Qrels, qrels), (module.Run, run)))
+    return dict(module.evaluate(judgements, ranked, list(RANX)))
 
 
 def check(run: Path, qrels: Path) -> None:

@@ -13,15 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import MetricError
-from harness.metrics import classification, confusion, probabilities
+from harness.metrics import association, averaged, classification, confusion, labels, probabilities, scores, thresholds
 from harness.plugins import metric
 from harness.protocols import Metric
 from harness.types import Key, Label, Output, Sample, Text
 
 SPECS = (
     "accuracy", "acc_norm", "balanced_accuracy", "precision", "recall(average=micro)", "f1", "macro_f1", "weighted_f1",
-    "f1(average=binary,positive=b)", "mcc", "roc_auc", "roc_auc(multi_class=ovo,average=weighted)", "roc_auc(positive=b)",
-    "log_loss",
+    "f1(average=binary,positive=b)", "f_beta(beta=0.5)", "jaccard_score", "specificity", "fpr", "fnr", "npv", "mcc", "cohen_kappa",
+    "cohen_kappa(weights=quadratic)", "hamming", "confusion_matrix", "cost", "top_k_accuracy", "choice_margin",
+    "roc_auc", "roc_auc(multi_class=ovo,average=weighted)", "roc_auc(positive=b)", "roc_auc(average=micro)", "gini",
+    "average_precision", "pr_auc(average=weighted)", "roc_curve(positive=b)", "pr_curve(positive=b)", "ks(positive=b)",
+    "gain_lift(bins=3,positive=b)", "concordance(positive=b)", "auc_grade", "best_threshold(positive=b)", "log_loss", "brier",
+    "ece", "ece(scheme=quantile,bins=3)", "mce", "ace(bins=3)", "reliability_curve(positive=b)", "sharpness", "risk_coverage",
 )
 LABELS = ("a", "b", "c")
 
@@ -111,12 +115,12 @@ def test_choices_may_differ_from_sample_to_sample_for_accuracy() -> None:
     samples = [Sample("1", target=0, choices=("Paris", "Rome")), Sample("2", target=1, choices=("four", "five", "six"))]
     outputs = [Output(Key("1"), Label("Paris")), Output(Key("2"), Label("six"))]
     assert classification.Accuracy().score(samples, outputs).stats.tolist() == [[1.0, 1.0], [0.0, 1.0]]
-    assert classification.label_set(samples) == ("Paris", "five")
+    assert labels.label_set(samples) == ("Paris", "five")
 
 
 def test_label_set_takes_shared_choices() -> None:
     samples = [Sample("1", target="b", choices=("b", "c", "a")), Sample("2", target="b", choices=("b", "c", "a"))]
-    assert confusion.F1().prepare(samples).labels == ("a", "b", "c")
+    assert averaged.F1().prepare(samples).labels == ("a", "b", "c")
 
 
 def test_acc_norm_divides_by_characters_of_the_choice() -> None:
@@ -196,9 +200,18 @@ def test_roc_auc_needs_scores_of_its_labels() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("f1(average=macros)", "average must be one of binary, micro, macro, weighted, got 'macros'"),
+        ("f1(average=macros)", "average must be one of binary, micro, macro, weighted, samples, got 'macros'"),
         ("f1(positive=a)", "f1: positive must be left out unless average=binary, got 'a'"),
-        ("roc_auc(average=micro)", "average must be one of macro, weighted, got 'micro'"),
+        ("roc_auc(average=samples)", "average must be one of macro, micro, weighted, got 'samples'"),
+        ("roc_auc(multi_class=ovo,average=micro)", "roc_auc: average must be macro or weighted with multi_class=ovo, got 'micro'"),
+        ("f_beta(beta=0)", "f_beta: beta must be a number above 0, got 0.0"),
+        ("top_k_accuracy(k=0)", "top_k_accuracy: k must be a positive integer, got 0"),
+        ("gain_lift(bins=1)", "gain_lift: bins must be an integer of at least 2, got 1"),
+        ("ece(bins=0)", "ece: bins must be a positive integer, got 0"),
+        ("ece(scheme=equal)", "scheme must be one of uniform, quantile, got 'equal'"),
+        ("cohen_kappa(weights=cubic)", "weights must be one of none, linear, quadratic, got 'cubic'"),
+        ("cost(matrix=[[0,1],[2]])", "cost: matrix must be as many rows as columns, of finite numbers, got"),
+        ("best_threshold(log_loss)", "best_threshold: metric must be a metric of target and label that has a better direction, got"),
     ],
 )
 def test_bad_parameters(spec: str, message: str) -> None:
@@ -223,11 +236,11 @@ def test_unprepared_metric_says_what_to_do() -> None:
 
 def test_plain_functions_refuse_unequal_lengths() -> None:
     with pytest.raises(MetricError, match="f1: targets and predictions must be equally many, got 2 and 1"):
-        confusion.f1(["a", "b"], ["a"])
+        averaged.f1(["a", "b"], ["a"])
     with pytest.raises(MetricError, match="accuracy: sample_weight must be one number a row"):
         classification.accuracy(["a"], ["a"], sample_weight=[1, 2])
     with pytest.raises(MetricError, match="mcc: labels must hold every target, got 'b'"):
-        confusion.mcc(["a", "b"], ["a", "b"], labels=["a"])
+        association.mcc(["a", "b"], ["a", "b"], labels=["a"])
 
 
 # ── contracts ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -242,7 +255,7 @@ def test_spec_round_trip(spec: str) -> None:
 
 
 def test_aliases_and_signature() -> None:
-    assert metric("macro_f1") == metric("f1") == confusion.F1()
+    assert metric("macro_f1") == metric("f1") == averaged.F1()
     assert metric("micro_f1").spec == "f1(average=micro)"
     assert metric("acc").signature() == "accuracy#v1"
     assert metric("f1").signature() == "f1(average=macro,positive=none)#v1"
@@ -295,7 +308,7 @@ def test_batches_do_not_matter(items: Any, at: int) -> None:
 
 def test_tables() -> None:
     samples, outputs = rows(TARGETS, [Label(label) for label in ANSWERS])
-    m = confusion.F1().prepare(samples)
+    m = averaged.F1().prepare(samples)
     tables = m.tables(m.score(samples, outputs).stats)
     assert tables["per_class"].rows[1:] == (("b", 1 / 2, 1 / 2, 1 / 2, 2, 2), ("c", None, 0.0, 0.0, 1, 0))
     assert tables["confusion"].columns == ("target", "a", "b", "c", "none of them")

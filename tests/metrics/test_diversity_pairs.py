@@ -126,9 +126,9 @@ def test_intervals_come_from_halves(m: PairwiseJaccard | PairwiseCosine) -> None
 
 
 def test_parameters() -> None:
-    with pytest.raises(MetricError, match="^pairwise_jaccard: n must be a positive integer, got 0$"):
+    with pytest.raises(MetricError, match=r"^pairwise_jaccard: n must be a positive integer, got 0$"):
         metric("pairwise_jaccard(n=0)")
-    with pytest.raises(MetricError, match="^pairwise_jaccard: seed must be an integer of at least 0, got -1$"):
+    with pytest.raises(MetricError, match=r"^pairwise_jaccard: seed must be an integer of at least 0, got -1$"):
         metric("pairwise_jaccard(seed=-1)")
     with pytest.raises(MetricError, match=r"^pairwise_jaccard: texts\[0\] must be a text, got None$"):
         pairwise_jaccard([None])  # type: ignore[list-item]

@@ -54,7 +54,7 @@ def test_the_metric_its_table_and_missing_rows() -> None:
     m = TopicCoverage(3)
     found = score(m, ["sea waves", "bread flour", "quantum", "sea"])
     # Twelve rows: the four outputs three times each.
-    assert found.missing == {row: "the text has nothing in common with the references" for row in (2, 6, 10)}
+    assert found.missing == dict.fromkeys((2, 6, 10), "the text has nothing in common with the references")
     assert value(found) == pytest.approx(2 / 3)
     table = found.bound.tables(found.stats[[row for row in range(12) if row not in found.missing]])["topics"]
     assert table.columns == ("topic", "references", "outputs")
@@ -104,6 +104,6 @@ def test_bad_input() -> None:
     assert math.isnan(topic_coverage([], REFERENCES, k=2))
     assert math.isnan(topic_coverage(["sea"], ["a", "a"], k=2))
     assert topic_coverage(["a"], ["a", "b"], k=2) == 0.5
-    with pytest.raises(MetricError, match="^topic_coverage: k must be a positive integer, got 0$"):
+    with pytest.raises(MetricError, match=r"^topic_coverage: k must be a positive integer, got 0$"):
         metric("topic_coverage(k=0)")
     assert metric("topic_coverage(k=5)").spec == "topic_coverage(k=5)"

@@ -89,9 +89,9 @@ def test_the_signature_names_the_content_of_the_file(source: Path) -> None:
 def test_bad_input(tmp_path: Path, source: Path) -> None:
     with pytest.raises(MetricError, match="novelty needs against"):
         metric("novelty")
-    with pytest.raises(MetricError, match="^novelty: n must be a positive integer, got 0$"):
+    with pytest.raises(MetricError, match=r"^novelty: n must be a positive integer, got 0$"):
         Novelty(source, 0)
-    with pytest.raises(MetricError, match="^novelty: of must be one of ngram, text, got 'line'$"):
+    with pytest.raises(MetricError, match=r"^novelty: of must be one of ngram, text, got 'line'$"):
         Novelty(source, of="line")  # type: ignore[arg-type]
     with pytest.raises(MetricError, match=r"^novelty: the file must be readable UTF-8 text, got '.*none.txt'"):
         novelty(["a"], against=tmp_path / "none.txt")

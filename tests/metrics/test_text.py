@@ -28,6 +28,8 @@ def rows(*pairs: tuple[str, tuple[str, ...]]) -> tuple[list[Sample], list[Output
     ("lower", "the Paris", "paris", 0.0),
     ("whitespace", "a  b\n", "a b", 1.0),
     ("whitespace", "A b", "a b", 0.0),
+    ("strip", " a  b\n", "a  b", 1.0),
+    ("strip", "a  b", "a b", 0.0),
     ("none", "a b ", "a b", 0.0),
     ("none", "a b", "a b", 1.0),
     ("squad", "ÉCOLE", "école", 1.0),
@@ -46,6 +48,33 @@ def test_exact_match_after_normalisation(normalize, prediction, reference, hit):
 ])
 def test_token_f1_by_hand(prediction, references, value):
     assert token_f1([prediction], [references]) == pytest.approx(value, abs=1e-15)
+
+
+@pytest.mark.parametrize(("extract", "text", "answer"), [
+    ("answer_is", "So the answer is (A).", "(A)"),
+    ("answer_is", "the answer is 1. No, the answer is 2..\nQ: the", "2."),
+    ("answer_is", "No such words.\nSecond line", "No such words"),
+    ("answer_is", "The answer is B", "The answer is B"),      # case matters, as in the published rule
+    ("boxed", "\\boxed{1} so \\boxed{\\frac{1}{2}} and \\boxed{3", "\\frac{1}{2}"),
+    ("boxed", "\\boxed{a\\}b}", "a\\}b"),
+    ("boxed", "none", ""),
+    ("hashes", "#### 1\nx #### 2 \ny", "2"),
+    ("hashes", "none", ""),
+    ("first_line", "\n  a \nb\n", "a"),
+    ("last_line", "\n  a \nb\n \n", "b"),
+    ("last_line", " ", ""),
+    ("/[A-D]/", "A or B", "B"),
+    (r"/answer: (\w+)|none/", "answer: yes", "yes"),
+    (r"/answer: (\w+)|none/", "answer: yes, none", ""),
+    ("/x/", "none", ""),
+])
+def test_extracted_answers(extract, text, answer):
+    assert exact_match([text], [answer], normalize="none", extract=extract) == 1.0
+    assert exact_match([text], [answer + "!"], normalize="none", extract=extract) == 0.0
+
+
+def test_token_f1_of_the_extracted_answer():
+    assert token_f1(["long talk. the answer is black cat."], ["black dog"], extract="answer_is") == .5
 
 
 def test_value_is_the_mean_and_rows_are_the_items():
@@ -86,7 +115,8 @@ def test_extremes_are_what_an_answer_could_have_had():
     assert ExactMatch().extremes(Sample("1")) is None
 
 
-@pytest.mark.parametrize("metric", [ExactMatch(), ExactMatch("none"), TokenF1(), TokenF1("lower")])
+@pytest.mark.parametrize("metric", [ExactMatch(), ExactMatch("none"), TokenF1(), TokenF1("lower"),
+                                    ExactMatch(extract="/a (\\d+)/"), TokenF1(extract="boxed")])
 def test_spec_parses_back(metric):
     assert plugins.metric(metric.spec) == metric
 
@@ -97,6 +127,8 @@ def test_signature_names_every_parameter():
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: ExactMatch("squid"), "exact_match: normalize must be one of squad, lower, whitespace, strip, none, got 'squid'"),
+    (lambda: ExactMatch(extract="box"), "exact_match: extract must be one of .*, got 'box'; did you mean 'boxed'"),
+    (lambda: TokenF1(extract="/(/"), "token_f1: extract must be a regular expression between slashes, got '\\('"),
     (lambda: exact_match(["a"], []), "exact_match: predictions and references must have the same length, got 1 and 0"),
     (lambda: token_f1(["a", "b"], [["a"], []]), r"token_f1: references\[1\] must be a text or at least one text, got \[\]"),
     (lambda: token_f1(["a"], [["a", None]]), r"token_f1: references\[0\] must be a text or at least one text, got \['a', "),

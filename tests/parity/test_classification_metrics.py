@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from harness.metrics import classification, confusion, probabilities
+from harness.metrics import association, averaged, classification, probabilities
 from harness.plugins import metric
 from harness.types import Key, Label, Output, Sample
 
@@ -112,7 +112,7 @@ def test_averages_on_any_labels(items: list[tuple[int, int, int]], average: Any)
     targets, predictions, weights = map(list, zip(*items))
     for name, function in FUNCTIONS.items():
         expected = function(targets, predictions, average=average, sample_weight=weights, zero_division=0)
-        value = getattr(confusion, name)(targets, predictions, average=average, sample_weight=weights)
+        value = getattr(averaged, name)(targets, predictions, average=average, sample_weight=weights)
         assert value == pytest.approx(expected, abs=1e-12), name
 
 
@@ -124,8 +124,8 @@ def test_balanced_accuracy_and_mcc_on_any_labels(items: list[tuple[int, int, int
         warnings.simplefilter("ignore", UserWarning)
         expected = sk.balanced_accuracy_score(targets, predictions, sample_weight=weights)
         correlation = sk.matthews_corrcoef(targets, predictions, sample_weight=weights)
-    assert confusion.balanced_accuracy(targets, predictions, sample_weight=weights) == pytest.approx(expected, abs=1e-12)
-    value = confusion.mcc(targets, predictions, sample_weight=weights)
+    assert association.balanced_accuracy(targets, predictions, sample_weight=weights) == pytest.approx(expected, abs=1e-12)
+    value = association.mcc(targets, predictions, sample_weight=weights)
     if len(set(targets)) == 1:
         assert (correlation, math.isnan(value)) == (0.0, True)  # the one deviation: undefined is not 0
     else:
@@ -137,7 +137,7 @@ def test_balanced_accuracy_and_mcc_on_any_labels(items: list[tuple[int, int, int
 def test_binary_averages(items: list[tuple[int, int]]) -> None:
     targets, predictions = map(list, zip(*items))
     for name, function in FUNCTIONS.items():
-        value = getattr(confusion, name)(targets, predictions, average="binary", labels=[0, 1])
+        value = getattr(averaged, name)(targets, predictions, average="binary", labels=[0, 1])
         expected = function(targets, predictions, zero_division=np.nan)
         assert value == pytest.approx(expected, abs=1e-12, nan_ok=True), name
 

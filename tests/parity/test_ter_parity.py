@@ -51,7 +51,7 @@ def assert_equal_to_sacrebleu(predictions, references, options):
 
 @pytest.mark.parametrize("system", ["online-F.0", "uedin-nmt.4722"])
 def test_equal_edits_on_real_text(wmt17, system):
-    assert_equal_to_sacrebleu(wmt17[system][:500], [[text] for text in wmt17["reference"][:500]], {})
+    assert_equal_to_sacrebleu(wmt17[system][500:800], [[text] for text in wmt17["reference"][500:800]], {})
 
 
 @pytest.mark.slow
@@ -64,13 +64,13 @@ def test_equal_edits_on_whole_systems(wmt17, system):
 def test_several_references_and_settings(wmt17, options):
     several = zip(wmt17["reference"], wmt17["SYSTRAN.4847"], wmt17["KIT.4950"])
     references = [list(item[:1 + row % 3]) for row, item in enumerate(several)]
-    assert_equal_to_sacrebleu(wmt17["online-A.0"][:150], references[:150], options)
+    assert_equal_to_sacrebleu(wmt17["online-A.0"][:100], references[:100], options)
 
 
 def test_long_texts(shared_data):
     """Summaries of 40 to 150 words: beyond the bit vectors, and out of the beam."""
-    rows = json.loads(shared_data("qags/qags_cnndm.json").read_text("utf-8"))[:12]
-    references = [[" ".join(row["source"].split()[:130])] for row in rows]
+    rows = json.loads(shared_data("qags/qags_cnndm.json").read_text("utf-8"))[:5]
+    references = [[" ".join(row["source"].split()[:80])] for row in rows]
     assert_equal_to_sacrebleu([row["system_output"] for row in rows], references, {})
 
 
@@ -88,7 +88,7 @@ def test_around_the_beam_and_the_64_words(seed):
     """Blocks moved far, few different words (many shifts to try, up to the limit of 1,000), lengths around every boundary."""
     rng = random.Random(seed)
     vocabulary = [str(n) for n in range([2, 4, 12, 40, 100, 300][seed])]
-    sizes = [rng.choice([1, 2, 8, 23, 24, 25, 26, 47, 50, 63, 64, 65, 80]) for _ in range(16)]
+    sizes = [rng.choice([1, 2, 8, 23, 24, 25, 26, 47, 50, 63, 64, 65, 80]) for _ in range(12)]
     pairs = [scrambled(rng, n_hyp, n_ref, vocabulary) for n_hyp, n_ref in zip(sizes[::2], sizes[1::2])]
     assert_equal_to_sacrebleu([pair[0] for pair in pairs], [[pair[1]] for pair in pairs], {})
 

@@ -13,12 +13,12 @@ import pytest
 
 from harness.data.trec import read_qrels, read_run
 from harness.metrics.judgements import judge
-from harness.metrics.ranking import GeometricMetric, RankingMetric, TotalMetric
+from harness.metrics.ranking import GeometricMetric, RankingMetric, RelevanceMetric, TotalMetric
 from harness.plugins import metric
 from harness.types import FloatArray, Ranking
 
 SharedData = Callable[[str], Path]
-OFFICIAL = "num_q num_ret num_rel num_rel_ret map gm_map Rprec bpref recip_rank"
+WITH_CUT = ("P", "recall", "ndcg_cut", "map_cut", "relative_P", "success", "unj", "iprec_at_recall", "Rprec_mult")
 NOT_METRICS = {"runid", "relstring"}
 """The tag of the run, and a picture of the first grades: words, not numbers."""
 
@@ -50,7 +50,7 @@ N_LINES = dict(zip((c.output for c in COMMAND_LINES), (30, 99, 387, 387, 387, 38
 
 def spec_of(printed: str) -> str:
     """Our spec, in trec_eval's own words, of a measure as trec_eval prints it."""
-    if match := re.fullmatch(r"(P|recall|ndcg_cut|map_cut|relative_P|success|unj|iprec_at_recall|Rprec_mult)_([\d.]+)", printed):
+    if match := re.fullmatch(rf"({'|'.join(WITH_CUT)})_([\d.]+)", printed):
         return f"{match[1]}@{match[2]}"
     if match := re.fullmatch(r"utility_(.+)", printed):
         return f"utility({match[1]})"
@@ -65,7 +65,7 @@ def spec_of(printed: str) -> str:
 def metric_at(printed: str, level: int) -> RankingMetric:
     made = metric(spec_of(printed))
     assert isinstance(made, RankingMetric)
-    return dataclasses.replace(made, level=level) if hasattr(made, "level") else made
+    return dataclasses.replace(made, level=level) if isinstance(made, RelevanceMetric) else made
 
 
 def numbers(values: FloatArray, made: RankingMetric) -> list[str]:
