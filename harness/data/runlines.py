@@ -28,8 +28,9 @@ _BLOCK = 1 << 16
 class RunLines:
     """Query i has the lines ``bounds[i]:bounds[i + 1]``, by score descending in single precision; ties in any order.
 
-    ``documents`` is an arrow array of strings, ``scores`` is ``float64[n]``, ``singles`` the same as ``float32``, ``keys`` are
-    hashes of query and document. ``memory`` is for what was last made of these lines, as several metrics want the same.
+    ``documents`` is an arrow array of strings, ``hashes`` has 64 bits of each, ``codes`` the number of each line's query;
+    ``scores`` is ``float64[n]``, ``singles`` the same as ``float32``. ``memory`` is for what was last made of these lines, as
+    several metrics want the same.
     """
 
     queries: list[str]
@@ -37,7 +38,8 @@ class RunLines:
     documents: pa.StringArray | pa.LargeStringArray
     scores: NDArray[np.float64]
     singles: NDArray[np.float32]
-    keys: Hashes
+    codes: NDArray[np.int32]
+    hashes: Hashes
     memory: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -49,12 +51,19 @@ class RunLines:
             order = np.lexsort((-singles, codes))
             codes, scores, singles, documents = codes[order], scores[order], singles[order], documents.take(order)
         bounds = np.searchsorted(codes, np.arange(len(queries) + 1, dtype=codes.dtype))
-        return cls(queries, bounds, documents, scores, singles, _keys(hashes(documents), codes))
+        return cls(queries, bounds, documents, scores, singles, codes, hashes(documents))
 
-    def may_repeat(self) -> bool:
-        """Whether a document may be there twice in a query; False is certain."""
-        ordered = np.sort(self.keys)
-        return bool((ordered[1:] == ordered[:-1]).any())
+    def has_repeats(self) -> bool:
+        """Whether a document is there twice in a query."""
+        lengths = np.diff(self.bounds)
+        if (lengths == lengths[0]).all():
+            ordered = np.sort(self.hashes.astype(np.uint32).reshape(len(lengths), -1), axis=1)
+            suspects = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
+        else:
+            keys = np.sort(_keys(self.hashes, self.codes))
+            suspects = np.arange(len(lengths)) if (keys[1:] == keys[:-1]).any() else np.arange(0)
+        spans = ((int(self.bounds[row]), int(self.bounds[row + 1])) for row in suspects)
+        return any(len(set(self._ids(first, last))) < last - first for first, last in spans)
 
     def rankings(self) -> Iterator[Ranking]:
         """One a query, as objects only when they are looked into."""
@@ -85,13 +94,29 @@ class RunLines:
         ordered = keys[order]
         if (ordered[1:] == ordered[:-1]).any():
             return None
-        lines = _members(self.keys, ordered)
-        wanted = order[np.searchsorted(ordered, self.keys[lines])]
-        if not pc.all(pc.equal(self.documents.take(lines), documents.take(wanted))).as_py() and len(lines):
+        lines, places = self._members(ordered)
+        wanted = order[places]
+        if len(lines) and not pc.all(pc.equal(self.documents.take(lines), documents.take(wanted))).as_py():
             return None
         ranks = self._ranks(lines, rows[which[wanted]])
         arranged = np.lexsort((ranks, which[wanted]))
         return which[wanted][arranged], ranks[arranged], grades[wanted][arranged]
+
+    def _members(self, ordered: Hashes) -> tuple[IntArray, IntArray]:
+        """Lines whose keys are among some that ascend, and their places there: a table of a few bits leaves few to look up."""
+        shift = np.uint64(64 - max(16, min(23, len(ordered).bit_length() + 5)))
+        table = np.zeros(1 << (64 - int(shift)), dtype=bool)
+        table[ordered >> shift] = True
+        lines, places = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for start in range(0, len(self.hashes), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            keys = _keys(self.hashes[block], self.codes[block])
+            maybe = np.flatnonzero(table[keys >> shift])
+            at = np.searchsorted(ordered, keys[maybe])
+            there = (at < len(ordered)) & (ordered[np.minimum(at, len(ordered) - 1)] == keys[maybe])
+            lines.append(maybe[there] + start)
+            places.append(at[there])
+        return np.concatenate(lines), np.concatenate(places)
 
     def _ranks(self, lines: IntArray, rows: IntArray) -> IntArray:
         """Ranks of lines in their queries: their position, and among equal scores the place of their id."""
@@ -187,26 +212,11 @@ def _block_hashes(texts: Any) -> Hashes:
 
 def _keys(texts: Hashes, codes: NDArray[Any]) -> Hashes:
     """Hashes of (text, code)."""
-    out = np.empty_like(texts)
-    for start in range(0, len(texts), _BLOCK):
-        block = slice(start, start + _BLOCK)
-        mixed = (texts[block] + codes[block].astype(np.uint64) * _ALSO_ODD) * _ODD
-        out[block] = (mixed ^ (mixed >> _HALF)) * _ALSO_ODD
-    return out
-
-
-def _members(keys: Hashes, ordered: Hashes) -> IntArray:
-    """Which keys are among those in order: a table of their last bits leaves few to look up."""
-    bits = np.uint64((1 << max(16, min(23, len(ordered).bit_length() + 5))) - 1)
-    table = np.zeros(int(bits) + 1, dtype=bool)
-    table[ordered & bits] = True
-    found = [np.empty(0, dtype=np.int64)]
-    for start in range(0, len(keys), _BLOCK):
-        block = keys[start : start + _BLOCK]
-        maybe = np.flatnonzero(table[block & bits])
-        at = np.minimum(np.searchsorted(ordered, block[maybe]), max(len(ordered) - 1, 0))
-        found.append(maybe[ordered[at] == block[maybe]] + start if len(ordered) else maybe[:0])
-    return np.concatenate(found)
+    mixed: Hashes = codes.astype(np.uint64)
+    mixed *= _ALSO_ODD
+    mixed += texts
+    mixed *= _ODD
+    return mixed
 
 
 def _falls(codes: NDArray[np.int32], singles: NDArray[np.float32]) -> bool:

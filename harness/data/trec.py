@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -15,7 +18,6 @@ from harness.types import Ranking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -24,6 +26,7 @@ _BLOCK = 1 << 22
 _SCANNED = 1 << 18
 _MANY = 2**31 - 1
 _SPACE = 32
+_HEAD = 64
 _BOM = b"\xef\xbb\xbf"
 _RUN_COLUMNS = ("query", "Q0", "document", "rank", "score", "tag")
 _QRELS_COLUMNS = ("query", "iteration", "document", "grade")
@@ -39,34 +42,43 @@ def read_run(source: Source) -> dict[str, Ranking]:
 
     Raises DataError ``file:line: message``: too few columns, a score that is no number, a document ranked twice.
     """
-    with open_binary(source) as stream:
-        data = stream.read()
-    if data.startswith(_BOM):
-        data = data[len(_BOM) :]
-    if not data or data.isspace():
-        raise DataError(f"{name_of(source)}: no rankings in it")
-    table = _run_table(data)
-    if table is None or np.isnan(table["score"].to_numpy()).any():
-        _raise_run_fault(data, source)
-    queries, codes = _coded(table["query"])
-    lines = RunLines.of(queries, codes, _whole(table["document"]), table["score"].to_numpy())
-    if lines.may_repeat() and any(len(set(ranking.documents)) < len(ranking.documents) for ranking in lines.rankings()):
-        _raise_run_fault(data, source)
+    with _mapped(source) as data:
+        if not data or (data[:_HEAD].isspace() and data[:].isspace()):
+            raise DataError(f"{name_of(source)}: no rankings in it")
+        table = _run_table(data)
+        if table is None or np.isnan(table["score"].to_numpy()).any():
+            _raise_run_fault(data[:], source)
+        queries, codes = _coded(table["query"])
+        lines = RunLines.of(queries, codes, _whole(table["document"]), table["score"].to_numpy())
+        if lines.has_repeats():
+            _raise_run_fault(data[:], source)
     return dict(zip(queries, lines.rankings()))
 
 
-def _run_table(data: bytes) -> pa.Table | None:
+@contextmanager
+def _mapped(source: Source) -> Iterator[bytes | mmap.mmap]:
+    """The bytes of a source without a byte-order mark: where they lie on disk, if they are a file that is not compressed."""
+    with open_binary(source) as stream:
+        if isinstance(source, Path) and isinstance(stream, io.BufferedReader) and source.stat().st_size:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            yield data[len(_BOM) :] if data[: len(_BOM)] == _BOM else data
+            return
+        yield stream.read().removeprefix(_BOM)
+
+
+def _run_table(data: bytes | mmap.mmap) -> pa.Table | None:
     """The columns that count, or None if a line is not as it must be."""
     types = {"query": "code", "document": "text", "score": "number"}
-    if _is_single_spaced(data):
+    n_controls = _controls(data)
+    if n_controls is not None:
         table = _table(data, _RUN_COLUMNS, types)
-        if table is not None and _controls(data) == _line_ends(data, table.num_rows):
+        if table is not None and n_controls == _line_ends(data, table.num_rows):
             return table
-    spaced = _single_spaced(data)
+    spaced = _single_spaced(data[:])
     return _table(spaced, _RUN_COLUMNS, types) or _table(_first_six(spaced), _RUN_COLUMNS, types)
 
 
-def _table(data: bytes, columns: Sequence[str], types: Mapping[str, str], delimiter: str = " ") -> pa.Table | None:
+def _table(data: bytes | mmap.mmap, columns: Sequence[str], types: Mapping[str, str], delimiter: str = " ") -> pa.Table | None:
     """Columns of a file, or None if a line has another number of them or a value that is not of its type."""
     import pyarrow
     import pyarrow.csv
@@ -78,7 +90,7 @@ def _table(data: bytes, columns: Sequence[str], types: Mapping[str, str], delimi
     )
     try:
         return pyarrow.csv.read_csv(
-            pyarrow.BufferReader(data),
+            pyarrow.BufferReader(pyarrow.py_buffer(data)),
             read_options=pyarrow.csv.ReadOptions(column_names=columns, block_size=_BLOCK),
             parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, quote_char=False),
             convert_options=convert,
@@ -100,24 +112,25 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return (column if column.nbytes < _MANY else column.cast(pyarrow.large_string())).combine_chunks()
 
 
-def _is_single_spaced(data: bytes) -> bool:
-    """Whether no white space stands at the beginning, beside other white space, or as a blank at the end."""
-    codes = np.frombuffer(data, np.uint8)
+def _controls(data: bytes | mmap.mmap) -> int | None:
+    """How many bytes are line ends, tabs and the like; None if white space stands at the beginning, beside other white space,
+    or as a blank at the end.
+    """
+    codes, n_controls = np.frombuffer(data, np.uint8), 0
+    if codes[0] <= _SPACE or codes[-1] == _SPACE:
+        return None
     for start in range(0, len(codes), _SCANNED):
-        white = codes[max(start - 1, 0) : start + _SCANNED] <= _SPACE
-        if (white[1:] & white[:-1]).any() or (start == 0 and white[0]):
-            return False
-    return bool(codes[-1] != _SPACE)
+        block = codes[max(start - 1, 0) : start + _SCANNED]
+        white = block <= _SPACE
+        white[:-1] &= white[1:]
+        if white[:-1].any():
+            return None
+        n_controls += int(np.count_nonzero(block[min(start, 1) :] < _SPACE))
+    return n_controls
 
 
-def _controls(data: bytes) -> int:
-    """How many bytes are line ends, tabs and the like."""
-    codes = np.frombuffer(data, np.uint8)
-    return sum(int(np.count_nonzero(codes[start : start + _SCANNED] < _SPACE)) for start in range(0, len(codes), _SCANNED))
-
-
-def _line_ends(data: bytes, n_lines: int) -> int:
-    return n_lines if data.endswith(b"\n") else n_lines - 1
+def _line_ends(data: bytes | mmap.mmap, n_lines: int) -> int:
+    return n_lines if data[-1:] == b"\n" else n_lines - 1
 
 
 def _single_spaced(data: bytes) -> bytes:
@@ -225,11 +238,12 @@ def _clean_qrels(data: bytes) -> dict[str, dict[str, int]] | None:
         return None
     if columns == _BEIR_COLUMNS and not _is_integer(first.split()[-1]):
         data = data[len(first) :]
-    if not data or not _is_single_spaced(data) or (delimiter == "\t" and b" " in data):
+    n_controls = _controls(data) if data else None
+    if n_controls is None or (delimiter == "\t" and b" " in data):
         return None
     table = _table(data, columns, {"query": "code", "document": "text", "grade": "integer"}, delimiter)
     n_tabs = 0 if table is None or delimiter == " " else table.num_rows * (len(columns) - 1)
-    if table is None or _controls(data) != _line_ends(data, table.num_rows) + n_tabs:
+    if table is None or n_controls != _line_ends(data, table.num_rows) + n_tabs:
         return None
     queries, codes = _coded(table["query"])
     documents, grades = table["document"].to_pylist(), table["grade"].to_pylist()

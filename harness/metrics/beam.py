@@ -16,7 +16,7 @@ from harness.metrics.alignment import Alignment, Pairs, WordArray
 from harness.metrics.tokenize import IntArray
 
 MAX_MOVE = 50
-BEAM = 26
+BEAM = 25
 _FAR = 1 << 29
 _AT_ONCE = 256
 

@@ -14,6 +14,9 @@ from harness.types import FloatArray
 
 Codes = NDArray[np.int64]
 
+_BLOCK = 2**21
+"""Distances that are worked out at a time."""
+
 _STILL = 1e-4
 """Centres that move less than this share of the mean variance of a coordinate, all together, have arrived."""
 
@@ -44,7 +47,8 @@ def k_means(vectors: Any, k: int, *, seed: int = 0, n_starts: int = 4, n_iterati
     middle, rng = rows.mean(axis=0), np.random.default_rng(seed)
     order = np.argsort(rows @ rng.normal(size=rows.shape[1]), kind="stable")
     ordered = rows[order] - middle
-    runs = [_lloyd(ordered, _starts(ordered, k, rng), n_iterations) for _ in range(n_starts)]
+    norms = (ordered**2).sum(axis=1)
+    runs = [_lloyd(ordered, norms, _starts(ordered, norms, k, rng), n_iterations) for _ in range(n_starts)]
     best = min(runs, key=lambda run: run.inertia)
     labels = np.empty(len(rows), dtype=np.int64)
     labels[order] = best.labels
@@ -60,32 +64,47 @@ def nearest(vectors: FloatArray, centres: FloatArray) -> tuple[Codes, FloatArray
     return labels, squared
 
 
-def _starts(rows: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
+def _starts(rows: FloatArray, norms: FloatArray, k: int, rng: np.random.Generator) -> FloatArray:
     chosen = [int(rng.integers(len(rows)))]
-    squared = nearest(rows, rows[chosen])[1]
+    squared = _distances(rows, norms, rows[chosen])[:, 0]
     n_trials = 2 + int(np.log(k))
     for _ in range(1, k):
         total = squared.sum()
         shares = squared / total if total > 0 else np.full(len(rows), 1 / len(rows))
         trials = rng.choice(len(rows), size=n_trials, p=shares)
-        after = np.stack([np.minimum(squared, nearest(rows, rows[[trial]])[1]) for trial in trials])
-        best = int(after.sum(axis=1).argmin())
+        after = np.minimum(squared[:, None], _distances(rows, norms, rows[trials]))
+        best = int(after.sum(axis=0).argmin())
         chosen.append(int(trials[best]))
-        squared = after[best]
+        squared = after[:, best]
     return rows[chosen].copy()
 
 
-def _lloyd(rows: FloatArray, centres: FloatArray, n_iterations: int) -> Clustering:
+def _lloyd(rows: FloatArray, norms: FloatArray, centres: FloatArray, n_iterations: int) -> Clustering:
     still = _STILL * float(rows.var(axis=0).mean()) if rows.size else 0.0
-    labels, squared = nearest(rows, centres)
+    labels, squared = _assigned(rows, norms, centres)
     for _ in range(n_iterations):
         moved = _centres(rows, labels, squared, len(centres))
         shift = float(((moved - centres) ** 2).sum())
         before, centres = labels, moved
-        labels, squared = nearest(rows, centres)
+        labels, squared = _assigned(rows, norms, centres)
         if shift <= still or np.array_equal(before, labels):
             break
-    return Clustering(labels, centres, float(squared.sum()))
+    return Clustering(labels, centres, float(((rows - centres[labels]) ** 2).sum()))
+
+
+def _assigned(rows: FloatArray, norms: FloatArray, centres: FloatArray) -> tuple[Codes, FloatArray]:
+    """The nearest centre of every row, and its squared distance but for rounding."""
+    step = max(1, _BLOCK // len(centres))
+    labels, squared = np.empty(len(rows), dtype=np.int64), np.empty(len(rows))
+    for start in range(0, len(rows), step):
+        block = slice(start, start + step)
+        distances = _distances(rows[block], norms[block], centres)
+        labels[block], squared[block] = distances.argmin(axis=1), distances.min(axis=1)
+    return labels, squared
+
+
+def _distances(rows: FloatArray, norms: FloatArray, centres: FloatArray) -> FloatArray:
+    return np.asarray(np.maximum(norms[:, None] + (centres**2).sum(axis=1) - 2 * (rows @ centres.T), 0.0))
 
 
 def _centres(rows: FloatArray, labels: Codes, squared: FloatArray, k: int) -> FloatArray:

@@ -6,6 +6,7 @@ BLEU, chrF and ROUGE-N differ in what a token is and in what they make of the co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,73 +35,73 @@ def ngram_totals(lengths: IntArray, max_order: int) -> FloatArray:
     return totals
 
 
+Int32s: TypeAlias = NDArray[np.int32]
+
+
 @dataclass(frozen=True, slots=True)
 class SharedNgrams:
-    """The n-grams that at least two texts have: a row for each of them and each text that has it.
+    """The n-grams that at least two texts have.
 
-    Rows are sorted by n-gram and inside of one by count, highest first. ``lengths`` : tokens of each text.
+    ``orders`` : for n = 1, 2, … a row for each n-gram and each text that has it, as columns: n-gram, text, count; sorted by
+    n-gram and inside of one by count, highest first. ``lengths`` : tokens of each text.
     """
 
-    ngram: IntArray
-    text: NDArray[np.int32]
-    count: IntArray
-    order: NDArray[np.int32]
+    orders: tuple[tuple[Int32s, Int32s, Int32s], ...]
     lengths: IntArray
-    max_order: int
 
     def matches(self, texts: IntArray) -> FloatArray:
-        """How many n-grams of each of these texts the others of them have too: ``float64[len(texts), max_order]``.
+        """How many n-grams of each of these texts the others of them have too: ``float64[len(texts), orders]``.
 
         An n-gram counts at most as often as in the other text that has it most often: the two highest counts of each n-gram
         tell that for every text, however many there are. ``texts`` are numbers, each once.
         """
-        number = np.full(len(self.lengths), -1)
+        number = np.full(len(self.lengths), -1, dtype=np.int32)
         number[texts] = np.arange(len(texts))
-        kept = np.flatnonzero(number[self.text] >= 0)
-        ngram, count = self.ngram[kept], self.count[kept]
-        starts, sizes = _groups(ngram)
-        others = np.repeat(count[starts], sizes)
-        second = np.append(count, 0)[starts + 1]
-        others[starts] = np.where(sizes > 1, second, 0)
-        cell = (self.order[kept] - 1) * len(texts) + number[self.text[kept]]
-        matched: FloatArray = np.bincount(cell, np.minimum(count, others), self.max_order * len(texts)).astype(np.float64)
-        return matched.reshape(self.max_order, len(texts)).T
+        counts = np.empty((len(texts), len(self.orders)))
+        for i, (ngram, text, count) in enumerate(self.orders):
+            kept = np.flatnonzero(number[text] >= 0)
+            ngram, count = ngram[kept], count[kept]
+            starts, sizes = _groups(ngram)
+            others = np.repeat(count[starts], sizes)
+            second = np.append(count, 0)[starts + 1]
+            others[starts] = np.where(sizes > 1, second, 0)
+            np.minimum(count, others, out=count)
+            counts[:, i] = np.bincount(number[text[kept]], count, len(texts))
+        return counts
 
 
 def shared_ngrams(tokens: Tokens, max_order: int) -> SharedNgrams:
     """The n-grams of order 1 to ``max_order`` that at least two segments have."""
     text = np.repeat(np.arange(len(tokens.lengths), dtype=np.int32), tokens.lengths)
     span = int(tokens.ids.max(initial=0)) + 1
-    positions, keys, seen = np.arange(len(text)), tokens.ids, 0
-    parts = [(np.zeros(0, dtype=np.int32),) * 4]
+    positions, keys = np.arange(len(text)), tokens.ids
+    orders: list[tuple[Int32s, Int32s, Int32s]] = []
     for order in range(1, max_order + 1):
         keys, positions = _sorted_together(keys, positions)
         starts, sizes = _groups(keys)
-        ngram, texts, counts, shared = _shared_runs(text[positions], starts, sizes)
-        parts.append((ngram + seen, texts, counts, np.full(len(ngram), order, dtype=np.int32)))
-        seen += len(starts)
+        rows, shared = _shared_runs(text[positions], starts)
+        orders.append(rows)
         code = _codes(positions, sizes, shared, len(text))
         positions = np.flatnonzero((code[:-1] >= 0) & (code[1:] >= 0) & np.append(text[:-1] == text[1:], False))
         keys = code[positions] * span + tokens.ids[positions + order]
-    ngrams, texts, occurrences, orders = (np.concatenate(column) for column in zip(*parts))
-    return SharedNgrams(ngrams, texts, occurrences, orders, tokens.lengths, max_order)
+    return SharedNgrams(tuple(orders), tokens.lengths)
 
 
-def _shared_runs(text: NDArray[np.int32], starts: IntArray, sizes: IntArray) -> tuple[IntArray, NDArray[np.int32], IntArray, NDArray[np.bool_]]:
+def _shared_runs(text: Int32s, starts: IntArray) -> tuple[tuple[Int32s, Int32s, Int32s], NDArray[np.bool_]]:
     """Of the n-grams that several texts have: n-gram, text and count, highest count first; and which n-grams those are.
 
-    ``text`` is the text of each occurrence, ascending inside of one n-gram.
+    ``text`` is the text of each occurrence, ascending inside of one n-gram; n-gram i's start at ``starts[i]``.
     """
     bound = np.append(text[1:] != text[:-1], True)[:len(text)]
     bound[starts[1:] - 1] = True
     last = np.flatnonzero(bound)
-    counts = np.diff(last, prepend=-1)
-    ngram = np.searchsorted(starts, last, side="right") - 1
+    count = np.diff(last, prepend=-1).astype(np.int32)
+    ngram = (np.searchsorted(starts, last, side="right") - 1).astype(np.int32)
     shared = np.bincount(ngram, minlength=len(starts)) > 1
     kept = np.flatnonzero(shared[ngram])
-    last, counts, ngram = last[kept], counts[kept], ngram[kept]
-    by_count = np.lexsort((-counts, ngram))
-    return ngram[by_count], text[last[by_count]], counts[by_count], shared
+    if count[kept].max(initial=1) > 1:
+        kept = kept[np.lexsort((-count[kept], ngram[kept]))]
+    return (ngram[kept], text[last[kept]], count[kept]), shared
 
 
 # ── one reference a row, and few enough different tokens ────────────────────────────────────────────────────────────
@@ -190,7 +191,7 @@ def _sorted_together(keys: IntArray, positions: IntArray) -> tuple[IntArray, Int
     return keys[order], positions[order]
 
 
-def _groups(keys: IntArray) -> tuple[IntArray, IntArray]:
+def _groups(keys: IntArray | Int32s) -> tuple[IntArray, IntArray]:
     """Where each run of equal keys starts, and how long it is."""
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])
     return starts, np.diff(np.append(starts, len(keys)))

@@ -1,11 +1,11 @@
-"""What outputs say that a file does not: words out of a vocabulary, n-grams or whole texts that are new."""
+"""What outputs say that a file, or the references, do not: words out of a vocabulary, n-grams or whole texts that are new."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 
@@ -21,13 +21,23 @@ Counted = Literal["ngram", "text"]
 
 @dataclass(frozen=True, repr=False)
 class ShareNotInFile(WordMetric):
-    """Base of the metrics that count what is not in a file. A subclass gives :meth:`of_tokens` and :attr:`file`."""
+    """Base of the metrics that count what is not in a file, or without a file, in the references of all samples.
+
+    A subclass gives :meth:`of_tokens` and :attr:`file`. Where there is neither file nor reference everything is missing.
+    """
 
     columns: ClassVar[tuple[str, ...]] = ("new", "total")
     scope: ClassVar[Scope] = "corpus"
 
+    references: tuple[str, ...] = field(default=(), repr=False, compare=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.file is None:
+            object.__setattr__(self, "needs", self.needs | {"references"})
+
     @property
-    def file(self) -> Path:
+    def file(self) -> Path | None:
         """The file that outputs are held against: UTF-8 text, cut into words as the outputs are."""
         raise NotImplementedError(f"{type(self).__name__}.file")
 
@@ -35,8 +45,17 @@ class ShareNotInFile(WordMetric):
         """What is new in each of the first ``n_texts`` texts, and how much there is; the other texts are the file's lines."""
         raise NotImplementedError(f"{type(self).__name__}.of_tokens")
 
+    def prepare(self, samples: Iterable[Sample]) -> Self:
+        if self.file is not None:
+            return super().prepare(samples)
+        known = list(samples)
+        references = dict.fromkeys(reference for sample in known for reference in sample.references)
+        return replace(super().prepare(known), references=tuple(references))
+
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row an output: what is new, what there is. Raises MetricError where the file cannot be read."""
+        if self.file is None and not self.references:
+            return scores_of(["there is neither a file nor a reference to hold the outputs against"] * len(outputs), 2)
         texts, missing = texts_of(outputs)
         counts = iter(self._counts(texts))
         rows: list[Row] = [missing[row] if row in missing else next(counts) for row in range(len(outputs))]
@@ -52,7 +71,7 @@ class ShareNotInFile(WordMetric):
         return float(self.finish(counts.sum(axis=0)))
 
     def _counts(self, texts: Sequence[str]) -> list[tuple[float, float]]:
-        lines = _lines(self.name, self.file)
+        lines = self.references if self.file is None else _lines(self.name, self.file)
         new, total = self.of_tokens(words([*texts, *lines], self.scheme), len(texts))
         return [(float(a), float(b)) for a, b in zip(new, total)]
 
@@ -62,10 +81,11 @@ class OovRate(ShareNotInFile):
     """Words of the outputs that are not in a vocabulary / all of their words; 0–1, lower is better.
 
     ``vocabulary`` : a file of words, UTF-8, usually one a line; it is cut into words, and its case is folded, as the outputs
-    are. An output without a word adds nothing; undefined where none has one.
+    are. Without it the words of all references of the task are the vocabulary. An output without a word adds nothing;
+    undefined where none has one.
     """
 
-    vocabulary: Path
+    vocabulary: Path | None = None
 
     name: ClassVar[str] = "oov_rate"
     summary: ClassVar[str] = "share of the words of the outputs that a vocabulary file does not have"
@@ -74,7 +94,7 @@ class OovRate(ShareNotInFile):
     reference: ClassVar[str] = "hand-worked"
 
     @property
-    def file(self) -> Path:
+    def file(self) -> Path | None:
         return self.vocabulary
 
     def of_tokens(self, tokens: Tokens, n_texts: int) -> tuple[IntArray, IntArray]:
@@ -88,10 +108,11 @@ class Novelty(ShareNotInFile):
     ``of=ngram`` : n-grams of the outputs that no line of the file has / all of their n-grams, each as often as it occurs.
     ``of=text`` : outputs whose words, in their order, are no whole line of the file / outputs (``n`` plays no part).
     ``against`` : UTF-8 text, one text a line; n-grams do not go on from one line to the next. It is cut into words as the
-    outputs are. Outputs of fewer than n words add nothing to ``of=ngram``; undefined where there is nothing to count.
+    outputs are. Without it all references of the task take its place. Outputs of fewer than n words add nothing to
+    ``of=ngram``; undefined where there is nothing to count.
     """
 
-    against: Path
+    against: Path | None = None
     n: int = 4
     of: Counted = "ngram"
 
@@ -107,7 +128,7 @@ class Novelty(ShareNotInFile):
         self.require(self.of in get_args(Counted), "of", f"one of {', '.join(get_args(Counted))}")
 
     @property
-    def file(self) -> Path:
+    def file(self) -> Path | None:
         return self.against
 
     def of_tokens(self, tokens: Tokens, n_texts: int) -> tuple[IntArray, IntArray]:
@@ -119,15 +140,31 @@ class Novelty(ShareNotInFile):
         return np.array([text not in known for text in whole[:n_texts]], dtype=np.int64), np.ones(n_texts, dtype=np.int64)
 
 
-def oov_rate(texts: Sequence[str], *, vocabulary: Path, tokenize: Scheme = "ascii") -> float:
-    """Share of the words of texts that a vocabulary file lacks; see :class:`OovRate`. NaN without a word."""
-    return OovRate(vocabulary, tokenize=tokenize).over(texts)
+def oov_rate(texts: Sequence[str], *, vocabulary: Path | Sequence[str], tokenize: Scheme = "ascii") -> float:
+    """Share of the words of texts that a vocabulary (a file, or texts) lacks; see :class:`OovRate`. NaN without a word.
+
+    >>> oov_rate(["the cat meows"], vocabulary=["cat", "dog", "the"])
+    0.3333333333333333
+    """
+    path, known = _file_or_texts("oov_rate", vocabulary)
+    return OovRate(path, references=known, tokenize=tokenize).over(texts)
 
 
-def novelty(texts: Sequence[str], *, against: Path, n: int = 4, of: Counted = "ngram",
+def novelty(texts: Sequence[str], *, against: Path | Sequence[str], n: int = 4, of: Counted = "ngram",
             tokenize: Scheme = "ascii") -> float:
-    """Share of the n-grams of texts, or of texts, that a file lacks; see :class:`Novelty`. NaN if there is nothing to count."""
-    return Novelty(against, n, of, tokenize=tokenize).over(texts)
+    """Share of the n-grams of texts, or of texts, that a file (or other texts) lack; see :class:`Novelty`.
+
+    >>> novelty(["the cat ran"], against=["the cat sat", "a dog ran"], n=2)
+    0.5
+
+    NaN where there is nothing to count.
+    """
+    path, known = _file_or_texts("novelty", against)
+    return Novelty(path, n, of, references=known, tokenize=tokenize).over(texts)
+
+
+def _file_or_texts(name: str, given: Path | Sequence[str]) -> tuple[Path | None, tuple[str, ...]]:
+    return (given, ()) if isinstance(given, Path) else (None, tuple(checked_texts(name, given)))
 
 
 def _new_ngrams(tokens: Tokens, n: int, n_texts: int) -> tuple[IntArray, IntArray]:

@@ -110,6 +110,15 @@ def latency(seconds: Sequence[float], *, q: float = 0.5, sample_weight: Sequence
     return float(Latency(q).aggregate(stats, weights[None, :])[0])
 
 
+def time_to_first_token(seconds: Sequence[float], *, q: float = 0.5) -> float:
+    """The ``q`` quantile of the times to the first token, as ``latency`` has it. NaN for none.
+
+    >>> time_to_first_token([0.1, 0.3])
+    0.2
+    """
+    return latency(seconds, q=q)
+
+
 def _quantile(values: FloatArray, weights: FloatArray, q: float, is_whole: bool) -> float:
     """The quantile of ascending values under weights; NaN where they sum to nothing."""
     ends = np.cumsum(weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -151,15 +152,45 @@ class RefusalRate(ShareOfOutputs):
         return None
 
 
+def error_rate(errors: Sequence[str | None]) -> float:
+    """Share of requests that failed, from their errors (None: it did not). NaN for no requests.
+
+    >>> error_rate([None, "HTTP 500", None, None])
+    0.25
+    """
+    return _share(ErrorRate(), [Output(Key(""), None, error=error) for error in errors])
+
+
+def timeout_rate(errors: Sequence[str | None]) -> float:
+    """Share of requests that failed with a timeout, from their errors (None: it did not fail). NaN for no requests.
+
+    >>> timeout_rate([None, "HTTP 500", "Read timed out", None])
+    0.25
+    """
+    return _share(TimeoutRate(), [Output(Key(""), None, error=error) for error in errors])
+
+
+def truncation_rate(finish_reasons: Sequence[Literal["stop", "length", "error"]]) -> float:
+    """Share of texts that max_tokens cut off, from their finish reasons. NaN for none.
+
+    >>> truncation_rate(["stop", "length"])
+    0.5
+    """
+    return _share(TruncationRate(), [Output(Key(""), None, finish_reason=reason) for reason in finish_reasons])
+
+
 def refusal_rate(texts: Sequence[str], *, pattern: str | None = None) -> float:
     """Share of texts that refuse; see :class:`RefusalRate`. NaN for no texts.
 
     >>> refusal_rate(["I'm sorry, but I can't help with that.", "It is in Paris."])
     0.5
     """
-    metric = RefusalRate(pattern)
-    hits = [metric.is_so(Output(Key(str(i)), Text(text))) for i, text in enumerate(texts)]
-    return sum(hit is True for hit in hits) / len(hits) if hits else float("nan")
+    return _share(RefusalRate(pattern), [Output(Key(""), Text(text)) for text in texts])
+
+
+def _share(metric: ShareOfOutputs, outputs: Sequence[Output]) -> float:
+    hits = [metric.is_so(output) for output in outputs]
+    return sum(hit is True for hit in hits) / len(hits) if hits else math.nan
 
 
 def _is_pattern(pattern: str) -> bool:

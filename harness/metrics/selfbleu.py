@@ -82,7 +82,7 @@ class SelfBleu(TokenizedMetric, PooledMetric):
         if len(rows) < 2:
             return math.nan
         lengths = shared.lengths[rows]
-        ngrams = ngram_totals(lengths, shared.max_order)
+        ngrams = ngram_totals(lengths, len(shared.orders))
         counts = Counts(shared.matches(rows), ngrams, np.maximum(ngrams, 1), lengths.astype(np.float64),
                         closest_others(lengths))
         return float(smoothed_bleu(counts, self.smoothing, self.max_order).mean())

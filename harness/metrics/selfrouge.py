@@ -172,6 +172,6 @@ def _mean_over_all_pairs(grams: _Grams, rows: IntArray) -> float:
     shape = (int(keys.max(initial=0)) + 1, len(totals))
     having = csr_array((np.ones(len(keys)), (keys, lengths)), shape=shape)
     overlaps: FloatArray = (having.T @ having).toarray()
-    with_itself = np.count_nonzero(grams.totals[rows])  # F = 1 each
+    with_itself = int(np.count_nonzero(grams.totals[rows]))  # F = 1 each
     summed = float((2 * overlaps / np.maximum(totals[:, None] + totals, 1)).sum()) - with_itself
     return max(summed, 0.0) / (len(rows) * (len(rows) - 1))

@@ -126,6 +126,7 @@ class TokenCost(RatioOfSums):
     summary: ClassVar[str] = "price of an answer, from prices of a million tokens read and written"
     higher_is_better: ClassVar[bool | None] = False
     columns: ClassVar[tuple[str, ...]] = ("cost", "n")
+    example: ClassVar[str] = "token_cost(input_price=1,output_price=4)"
     formula: ClassVar[str] = "Σ (input tokens · input_price + output tokens · output_price) / 10⁶ / answers"
 
     def __post_init__(self) -> None:
@@ -147,6 +148,19 @@ _NO_TIMING = "the output has no timing"
 
 
 # ── over lists ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def tokens(input_tokens: Sequence[int], output_tokens: Sequence[int], *, side: Side = "total") -> float:
+    """Mean number of tokens an answer takes; see :class:`TokensUsed`. NaN for no answers.
+
+    >>> tokens([100, 300], [10, 30])
+    220.0
+
+    Raises MetricError for lists of different lengths or negative numbers.
+    """
+    _check("tokens", input_tokens, output_tokens)
+    used = [_tokens(Usage(read, written), TokensUsed(side).side) for read, written in zip(input_tokens, output_tokens)]
+    return math.fsum(used) / len(used) if used else math.nan
 
 
 def tokens_per_second(tokens: Sequence[float], seconds: Sequence[float]) -> float:

@@ -72,7 +72,7 @@ def _alpha_of_squares(counts: FloatArray, weights: FloatArray, scale: FloatArray
 
 def _per_partner(pairs: FloatArray, counts: FloatArray) -> FloatArray:
     partners = counts.sum(axis=1) - 1
-    return np.divide(pairs, partners, out=np.zeros_like(pairs), where=partners > 0)
+    return np.asarray(np.divide(pairs, partners, out=np.zeros_like(pairs), where=partners > 0))
 
 
 def _alpha(observed: FloatArray, expected_pairs: FloatArray, n: FloatArray) -> FloatArray:
@@ -82,7 +82,7 @@ def _alpha(observed: FloatArray, expected_pairs: FloatArray, n: FloatArray) -> F
 
 def _ratio_distance(values: FloatArray) -> FloatArray:
     over, under = values[:, None] - values, values[:, None] + values
-    return np.divide(over, under, out=np.zeros_like(over), where=under != 0) ** 2
+    return np.asarray(np.divide(over, under, out=np.zeros_like(over), where=under != 0) ** 2)
 
 
 # ── Fleiss' kappa ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -106,7 +106,8 @@ def fleiss_kappa(ratings: FloatArray, weights: FloatArray) -> FloatArray:
                       where=(n > 0)[:, None])
     chance = (share**2).sum(axis=1)
     observed = np.divide(weights @ agreed, n, out=np.full_like(n, np.nan), where=n > 0)
-    return np.divide(observed - chance, 1 - chance, out=np.full_like(n, np.nan), where=1 - chance > 1e-12)
+    kappa = np.divide(observed - chance, 1 - chance, out=np.full_like(n, np.nan), where=1 - chance > 1e-12)
+    return np.asarray(kappa)
 
 
 # ── intraclass correlation ──────────────────────────────────────────────────────────────────────────────────────────
@@ -149,7 +150,7 @@ def _positive(difference: FloatArray, of: FloatArray) -> FloatArray:
 
 def _divided(over: FloatArray, under: FloatArray) -> FloatArray:
     shape = np.broadcast_shapes(over.shape, under.shape)
-    return np.divide(over, under, out=np.full(shape, np.nan), where=np.broadcast_to(under > 0, shape))
+    return np.asarray(np.divide(over, under, out=np.full(shape, np.nan), where=np.broadcast_to(under > 0, shape)))
 
 
 _ICC: dict[str, Callable[..., FloatArray]] = {

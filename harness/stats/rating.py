@@ -49,7 +49,8 @@ def average_win_rate(wins: FloatArray, ties: FloatArray) -> FloatArray:
     played = points + points.swapaxes(1, 2)
     rates = np.divide(points, played, out=np.zeros_like(points), where=played > 0)
     opponents = (played > 0).sum(axis=2)
-    return np.divide(rates.sum(axis=2), opponents, out=np.full(opponents.shape, np.nan), where=opponents > 0)
+    mean = np.divide(rates.sum(axis=2), opponents, out=np.full(opponents.shape, np.nan), where=opponents > 0)
+    return np.asarray(mean)
 
 
 def elo(
@@ -184,7 +185,7 @@ def _pair_terms(strengths: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _lengths(vectors: FloatArray) -> FloatArray:
-    return np.sqrt((vectors**2).sum(axis=1, keepdims=True))
+    return np.asarray(np.sqrt((vectors**2).sum(axis=1, keepdims=True)))
 
 
 def _sums(vectors: FloatArray) -> FloatArray:
@@ -203,4 +204,4 @@ def _power_iteration(matrices: FloatArray, size: Callable[[FloatArray], FloatArr
         if (moved < _TOLERANCE).all():
             break
     vectors[(moved > 1e-9) | ~vectors.any(axis=1)] = np.nan
-    return vectors
+    return np.asarray(vectors)

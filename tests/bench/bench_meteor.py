@@ -1,7 +1,7 @@
 """METEOR against nltk on real text: ``python -m tests.bench.bench_meteor``. Equal scores of every pair come first.
 
-Exact and stem stages: nltk is given a WordNet without synsets. The pairs are distinct lines of the eight WMT17 systems. nltk keeps
-nothing between calls and neither does this.
+Exact and stem stages: nltk is given a WordNet without synsets. The pairs are distinct lines of the eight WMT17 systems. Neither
+side keeps anything between calls.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def main() -> None:
                 peers.append(timed(peer))
         (wall, cpu), (peer_wall, peer_cpu) = (tuple(map(min, zip(*times))) for times in (runs, peers))
         words = sum(len(text.split()) for text in (*predictions, *references)) / (2 * n)
-        print(f"METEOR, exact + stem | {n} pairs of {words:.1f} words | {wall:.3f} ({cpu:.3f}) | {peer_wall:.2f} ({peer_cpu:.2f}) | "
-              f"{peer_wall / wall:.1f}x ({peer_cpu / cpu:.1f}x)")
+        print(f"METEOR, exact + stem | {n} pairs of {words:.1f} words | {wall:.3f} ({cpu:.3f}) | "
+              f"{peer_wall:.2f} ({peer_cpu:.2f}) | {peer_wall / wall:.1f}x ({peer_cpu / cpu:.1f}x)")
 
 
 if __name__ == "__main__":

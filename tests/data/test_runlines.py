@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import pickle
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +106,7 @@ def test_equal_hashes_do_not_make_equal_documents(monkeypatch: pytest.MonkeyPatc
     [
         ("1 Q0 a 1 2.0 t\n1 Q0 b 2 1.0 t\n1 Q0 a 3 0.5 t\n", ":3: document 'a' of query '1' is on line 1 already"),
         ("1 Q0 a 1 2.0 t\n2 Q0 a 1 2.0 t\n1 Q0 a 3 0.5 t\n", ":3: document 'a' of query '1' is on line 1 already"),
+        ("1 Q0 a 1 2 t\n2 Q0 a 1 2 t\n2 Q0 b 1 2 t\n2 Q0 a 1 2 t\n", ":4: document 'a' of query '2' is on line 2 already"),
         ("1 Q0 a  2.0 t\n", ":1: expected 6 columns (query Q0 document rank score tag), got 5"),
         ("1  a 1 2.0 t\n", ":1: expected 6 columns (query Q0 document rank score tag), got 5"),
         ("1 Q0 a 1 2.0 t\n 1 Q0 b 1 3.0\n", ":2: expected 6 columns (query Q0 document rank score tag), got 5"),
@@ -113,10 +116,14 @@ def test_equal_hashes_do_not_make_equal_documents(monkeypatch: pytest.MonkeyPatc
         ("1 Q0 a 1 2.0 t\n\n\n1 Q0 b 1 2,0 t\n", ":4: the score must be a number, got '2,0'"),
     ],
 )
-def test_faults_are_told_by_line(text: str, message: str) -> None:
+def test_faults_are_told_by_line(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read(text)
     assert str(caught.value) == f"<stream>{message}"
+    (tmp_path / "run").write_text(text)
+    with pytest.raises(DataError) as caught:
+        trec.read_run(tmp_path / "run")
+    assert str(caught.value) == f"{tmp_path / 'run'}{message}"
 
 
 @pytest.mark.parametrize(
@@ -130,8 +137,11 @@ def test_faults_are_told_by_line(text: str, message: str) -> None:
         "1 Q0 b 2 1.0 t\n1 Q0 a 1 2.0 t",
     ],
 )
-def test_odd_files_are_read_all_the_same(text: str) -> None:
+def test_odd_files_are_read_all_the_same(text: str, tmp_path: Path) -> None:
     assert read(text) == {"1": Ranking(("a", "b"), (2.0, 1.0))}
+    (tmp_path / "run").write_bytes(text.encode())
+    (tmp_path / "run.gz").write_bytes(gzip.compress(text.encode()))
+    assert trec.read_run(tmp_path / "run") == trec.read_run(tmp_path / "run.gz") == read(text)
 
 
 def test_a_stored_ranking_is_a_ranking() -> None:

@@ -46,7 +46,7 @@ def results(*arguments: str, cwd: Path, stdin: str | None = None) -> list[dict[s
 def test_json_has_a_result_a_spec_and_samples_when_asked(folder: Path) -> None:
     one, two = results("exact_match", "rouge(type=1)", "-p", "hyp.txt", "-r", "ref.txt", "--per-sample", cwd=folder)
     assert (one["metric"], one["value"], one["n"], one["n_missing"], one["level"]) == ("exact_match", 0.5, 2, 0, 0.95)
-    assert one["signature"].startswith("exact_match(normalize=squad)#v")
+    assert one["signature"].startswith("exact_match(extract=none,normalize=squad)#v")
     assert one["samples"] == [{"id": "1", "value": 1.0, "missing": None}, {"id": "2", "value": 0.0, "missing": None}]
     assert two["value"] == pytest.approx((5 / 6 + 0) / 2)  # 5 of 6 words, then none
     assert "samples" not in results("exact_match", "-p", "hyp.txt", "-r", "ref.txt", cwd=folder)[0]

@@ -282,7 +282,7 @@ def test_the_folder_says_what_was_run(tmp_path: Path) -> None:
     written = json.loads((tmp_path / "results" / record.run_id / RECORD).read_text())
     assert written["schema"] == 1
     assert written["metric_signatures"]["exact_match(normalize=none)"]["signatures"] == {
-        "words": "exact_match(normalize=none)#v1"
+        "words": "exact_match(extract=none,normalize=none)#v1"
     }
     assert written["data_fingerprints"]["words"]["n"] == 7
     assert record.run_id.split("-")[1] == "toy"

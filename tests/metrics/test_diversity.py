@@ -110,6 +110,15 @@ def test_repetition_and_mattr_by_hand() -> None:
     assert scores("mattr", ["…"]).missing == {0: "the text has no word"}
 
 
+def test_what_a_missing_text_could_have_had() -> None:
+    ends = {spec: metric(spec).extremes(Sample("1")) for spec in ("repetition", "mattr", "length_stats")}
+    worst, best = ends["repetition"] or ((), ())
+    assert (list(worst), list(best)) == ([1, 1], [0, 1])
+    worst, best = ends["mattr"] or ((), ())
+    assert (list(worst), list(best)) == ([0, 1], [1, 1])
+    assert ends["length_stats"] is None
+
+
 def test_lengths() -> None:
     outputs = ["one", "two words", "", "three more words", "é"]
     # é is no word of a–z.

@@ -70,9 +70,11 @@ def test_one_reference_a_row_equals_the_twin(items, max_order):
 @pytest.mark.parametrize("highest", [2, 3, 6, 7, 30, 31])
 def test_numbers_up_to_the_edge_of_a_field(highest):
     """What follows the end of a text must never look like a token, the lowest and the highest one included."""
-    predictions, references = [[0, highest], [highest], [0]], [[0, highest], [0, 0], [highest, highest]]
-    tokens, rows = as_tokens([*predictions, *references]), np.tile(np.arange(3), 2)
-    assert ngrams.clipped_matches(tokens, rows, 3, 3).tolist() == [[2, 1, 0], [0, 0, 0], [0, 0, 0]]
+    predictions = [[0, highest], [highest], [0], [0, highest], [0]]
+    references = [[0, highest], [0, 0], [highest, highest], [0], [0, highest]]
+    tokens, rows = as_tokens([*predictions, *references]), np.tile(np.arange(5), 2)
+    expected = [[2, 1, 0], [0, 0, 0], [0, 0, 0], [1, 0, 0], [1, 0, 0]]
+    assert ngrams.clipped_matches(tokens, rows, 5, 3).tolist() == expected
 
 
 @given(st.lists(st.lists(few, max_size=7), min_size=2, max_size=6), st.integers(1, 5), st.randoms())

@@ -68,6 +68,21 @@ def test_rows_of_the_metric(source: Path) -> None:
     assert m.finish(found.stats[[0, 2]].sum(axis=0)) == 0.5
 
 
+def test_without_a_file_the_references_of_all_samples_take_its_place() -> None:
+    samples = [Sample("0", references=("the cat sat",)), Sample("1", references=("a dog ran", "a dog sat"))]
+    outputs = [Output(Key("0"), Text("the dog ran")), Output(Key("1"), Text("the bird ran"))]
+    assert metric("oov_rate").prepare(samples).score(samples, outputs).stats.tolist() == [[0, 3], [1, 3]]
+    m = metric("novelty(n=2)").prepare(samples)
+    assert m.score(samples, outputs).stats.tolist() == [[1, 2], [2, 2]]
+    # What is known does not depend on which outputs there are.
+    assert m.score(samples[:1], outputs[:1]).stats.tolist() == [[1, 2]]
+    assert m.signature() == "novelty(against=none,n=2,of=ngram,tokenize=ascii)#v1"
+    assert m.needs == metric("oov_rate").needs == {"text", "references"}
+    assert Novelty(Path("train.txt")).needs == Novelty.needs == {"text"}
+    nothing = metric("novelty").prepare([Sample("0")]).score([Sample("0")], outputs[:1])
+    assert nothing.missing == {0: "there is neither a file nor a reference to hold the outputs against"}
+
+
 def test_the_words_of_the_file_are_cut_as_the_outputs_are(tmp_path: Path) -> None:
     path = tmp_path / "words.txt"
     path.write_text("\ufeffÜber\n东京\n", encoding="utf-8")
@@ -87,8 +102,8 @@ def test_the_signature_names_the_content_of_the_file(source: Path) -> None:
 
 
 def test_bad_input(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(MetricError, match="novelty needs against"):
-        metric("novelty")
+    with pytest.raises(MetricError, match=r"^oov_rate: texts\[0\] must be a text, got 1$"):
+        oov_rate(["a"], vocabulary=[1])  # type: ignore[list-item]
     with pytest.raises(MetricError, match=r"^novelty: n must be a positive integer, got 0$"):
         Novelty(source, 0)
     with pytest.raises(MetricError, match=r"^novelty: of must be one of ngram, text, got 'line'$"):

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from harness.errors import MetricError
-from harness.metrics.outcomes import refusal_rate
+from harness.metrics.operations import time_to_first_token
+from harness.metrics.outcomes import error_rate, refusal_rate, timeout_rate, truncation_rate
 from harness.metrics.systemcost import ModelSize, flops_per_token, model_size, peak_memory
-from harness.metrics.throughput import samples_per_second, token_cost, tokens_per_second
+from harness.metrics.throughput import samples_per_second, token_cost, tokens, tokens_per_second
 from harness.plugins import metric
 from harness.stats.estimate import estimate
 from harness.types import Key, Number, Output, Sample, Scores, Text, Timing, Usage
@@ -110,7 +111,7 @@ def test_timeouts_are_told_by_their_words(error: str, is_timeout: bool) -> None:
 
 
 def test_truncation() -> None:
-    assert value("truncation_rate", ENDS[:2]) == 0.5
+    assert value("truncation_rate", [*ENDS[:2], ENDS[0]]) == pytest.approx(1 / 3)
     assert value("truncation_rate(side=input)", [*ENDS[:2], output("c")]) == pytest.approx(1 / 3)
     assert scores("truncation_rate", [output("c")]).missing == {0: "the output has no finish reason"}
     worst, best = metric("truncation_rate").extremes(Sample("1")) or (None, None)
@@ -165,6 +166,13 @@ def test_functions_over_lists() -> None:
     assert tokens_per_second([5, 10], [1, 2]) == 5
     assert math.isnan(tokens_per_second([], []))
     assert math.isnan(samples_per_second([]))
+    assert tokens([1, 2], [3, 8], side="output") == 5.5
+    assert math.isnan(tokens([], []))
+    assert time_to_first_token([0.1, 0.2, 0.4], q=1) == 0.4
+    assert error_rate(["x", None]) == 0.5
+    assert timeout_rate(["x", None, "timed out", "timeout"]) == 0.5
+    assert truncation_rate(["length", "stop", "error"]) == pytest.approx(1 / 3)
+    assert all(math.isnan(f([])) for f in (error_rate, timeout_rate, truncation_rate))
     assert math.isnan(token_cost([], [], input_price=1, output_price=1))
     assert token_cost([10**6], [2 * 10**6], input_price=0.5, output_price=1.5) == 3.5
     with pytest.raises(MetricError, match=r"^tokens_per_second: the lists must have the same length, got 1 and 2$"):

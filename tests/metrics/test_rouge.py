@@ -36,14 +36,25 @@ def test_union_of_subsequences_by_hand():
         {"precision": 4 / 10, "recall": 4 / 5, "f": 2 * 0.4 * 0.8 / 1.2, "overlap": 4, "hyp_total": 10, "ref_total": 5, "n": 1})
 
 
+@pytest.mark.parametrize(("prediction", "reference"), [("b\na", "a b"), ("b a", "a\nb"), ("\nb\n\na", "a b")])
+def test_lines_are_compared_one_by_one(prediction, reference):
+    assert rouge([prediction], [reference], type="Lsum") == 1.0
+    assert rouge([prediction], [reference], type="L") == 0.5
+    assert rouge([prediction, "b a"], [reference, "a b"], type="Lsum") == 0.75
+
+
 def test_a_token_counts_no_more_often_than_the_prediction_has_it():
     assert Rouge("Lsum").over(["a"], ["a\na\na"]).stats[0, 3] == 1.0
     assert Rouge("Lsum").over(["a\na"], ["a\na\na"]).stats[0, 3] == 2.0
 
 
-def test_lines_longer_than_a_machine_word():
-    line = " ".join(f"w{i}" for i in range(150))
-    assert rouge([f"x y\n{line}"], [f"{line}\nz"], type="Lsum", measure="r") == pytest.approx(150 / 151)
+@pytest.mark.parametrize("n", [1, 62, 63, 64, 65, 66, 150])
+def test_lines_around_the_length_of_a_machine_word(n):
+    line = " ".join(f"w{i}" for i in range(n))
+    assert rouge([f"x y\n{line}"], [f"{line}\nz"], type="Lsum", measure="r") == pytest.approx(n / (n + 1))
+    assert Rouge("Lsum").over(["hit\nx"], [f"{line} hit\nz"]).stats[0, 3] == 1.0  # the last word alone
+    assert Rouge("Lsum").over(["hit\nx"], [f"hit {line}\nz"]).stats[0, 3] == 1.0
+    assert Rouge("Lsum").over([f"{line} hit\nx"], ["hit\nz"]).stats[0, 3] == 1.0
 
 
 def test_tokenisers():

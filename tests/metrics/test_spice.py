@@ -27,6 +27,7 @@ from harness.types import Key, Output, Sample, Text
     ("a man riding a horse on the beach", "man | horse | beach | man-ride-horse | horse-on-beach"),
     ("a man riding a horse and holding a flag", "man | horse | flag | man-ride-horse | man-hold-flag"),
     ("a person on a bench eating food", "person | bench | food | person-on-bench | person-eat-food"),
+    ("a man sitting on a bench eating food", "man | bench | food | man-sit on-bench | man-eat-food"),
     ("a dog chasing a cat sitting on a mat", "dog | cat | mat | dog-chase-cat | cat-sit on-mat"),
     ("a smiling woman stands next to three sheep", "woman | woman-smiling | sheep | sheep-3 | woman-stand next to-sheep"),
     ("a tree in front of a tall building", "tree | building | building-tall | tree-in front of-building"),

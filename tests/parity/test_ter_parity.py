@@ -69,8 +69,8 @@ def test_several_references_and_settings(wmt17, options):
 
 def test_long_texts(shared_data):
     """Summaries of 40 to 150 words: beyond the bit vectors, and out of the beam."""
-    rows = json.loads(shared_data("qags/qags_cnndm.json").read_text("utf-8"))[:5]
-    references = [[" ".join(row["source"].split()[:80])] for row in rows]
+    rows = json.loads(shared_data("qags/qags_cnndm.json").read_text("utf-8"))[:3]
+    references = [[" ".join(row["source"].split()[:72])] for row in rows]
     assert_equal_to_sacrebleu([row["system_output"] for row in rows], references, {})
 
 
@@ -83,7 +83,7 @@ def scrambled(rng, n_hyp, n_ref, vocabulary):
     return " ".join(words), " ".join(reference)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(0, 6, 2))
 def test_around_the_beam_and_the_64_words(seed):
     """Blocks moved far, few different words (many shifts to try, up to the limit of 1,000), lengths around every boundary."""
     rng = random.Random(seed)
@@ -93,6 +93,37 @@ def test_around_the_beam_and_the_64_words(seed):
     assert_equal_to_sacrebleu([pair[0] for pair in pairs], [[pair[1]] for pair in pairs], {})
 
 
+# found by a search over mutations of the code: each of these tells the right one from another that is nearly right
+TELLING = {
+    "1,000 shifts are tried and no more": (
+        "a a b b a a b b a a b b a a b a a b a a b b b a b a b b a a a a b a b b b a b a a b a b b a a a b a a a a a a",
+        "a a a b b a a b b a b a a b b a b b b a a b a a a a b a b a b b a a b b a b a b b a a a b b b a b b a a a b b"),
+    "the thousandth shift ends it": (
+        "d a c d b b b a c b c b d a d c a a a b a b b a d c b c b a c c c d b d c a b a d a c d a c d a c",
+        "a c d b d c b c d b c d c b a c c a d d c a d a c b a a b c d b a c c b b b b d"),
+    "a target inside of the block": ("b a a a b a b a", "a b a a b b a a"),
+    "how many targets a block has": (
+        "c a a a a b b a b b a a c c c c b a a a c c a b c c c c c a a b b c a a c c b a",
+        "b a b a c c c b a b b a b a b c b a b a c c c c a a a a a b a b a c c a a c a b"),
+    "a beam of 25": (
+        "44 20 45 33 26 7 29 8 8 31 0 39 51 26 5 32 47 2 53 32 54 17 0 23 53 8 19 28 29 43 39 21 42 32 35 1 18 7 1 17 21 29 "
+        "30 23 48 18 36 19 57 27 36 56 13 10 28 39 34 24 51 35 36 21 52 39 53 37 21 28 25 55",
+        "48 18 36 19 57 27 36 56 13 10 28 39 34 24 51 35 20 45 33 26 7 36 21 52 39 53 37 21 28 25 55 29 8 8 31 0 39 51 26 5 "
+        "32 47 2 53 32 54 17 0 23 32 35 1 18 7 1 17 21 29 30 23 53 8 19 28 29 43 39 21 42 44"),
+}
+
+
+@pytest.mark.parametrize("what", TELLING)
+def test_telling_cases(what):
+    prediction, reference = TELLING[what]
+    assert_equal_to_sacrebleu([prediction], [[reference]], {})
+
+
+def test_references_are_normalised_twice_as_in_sacrebleu():
+    """The second pass cuts ",5" that the first one leaves behind the full stop."""
+    assert_equal_to_sacrebleu(["a . , 5", "a . ,5"], [["a.,5"], ["a.,5"]], {"normalized": True})
+
+
 word = st.sampled_from(["a", "A", "b", "c", "d", ".", ",", "1,000", "3-4", "it's", "x.", "&amp;", "&lt;b", "日本", "かな",
                         "カ。", "“x”", "(b)", "İ", "Σ", "\u2009", "\x1c", "\t", "\n", "\n-", "🙂", "'s", "5."])
 few = st.lists(st.sampled_from("abcd"), max_size=30).map(" ".join)
@@ -100,7 +131,7 @@ made_text = st.one_of(few, st.lists(word, max_size=9).map(" ".join), st.lists(wo
                       st.text(max_size=12))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(made_text, st.lists(made_text, min_size=1, max_size=3)), min_size=1, max_size=4),
        st.sampled_from(SETTINGS))
 def test_made_text(items, options):

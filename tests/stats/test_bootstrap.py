@@ -1,11 +1,14 @@
 """The fast bootstrap against literal resampling of rows with the same drawn indices."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from harness.errors import UsageError
 from harness.stats import bootstrap
-from harness.stats.bootstrap import percentile_interval, replicates, resample_weights
+from harness.stats.bootstrap import Once, percentile_interval, replicates, resample_weights
 
 Array = np.ndarray
 
@@ -35,6 +38,79 @@ def test_weights_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch, dr
     blocks = list(resample_weights(10, 25, np.random.default_rng(1), block_bytes=8 * 10 * 4))
     assert [len(block) for block in blocks] == [4, 4, 4, 4, 4, 4, 1]
     assert np.concatenate(blocks).tolist() == expected
+
+
+MANY = 3000
+
+
+def test_many_units_are_drawn_as_often_as_there_are_units() -> None:
+    weights = np.concatenate(list(resample_weights(MANY, 20, np.random.default_rng(3))))
+    assert weights.shape == (20, MANY)
+    assert (weights.sum(axis=1) == MANY).all()
+    assert (weights == np.floor(weights)).all()
+    assert (weights >= 0).all()
+
+
+def test_counts_of_many_units_are_multinomial() -> None:
+    """Each count is binomial(n, 1/n), and two counts of a row have the multinomial's covariance -1/n."""
+    weights = np.concatenate(list(resample_weights(MANY, 2000, np.random.default_rng(11))))
+    observed = np.bincount(weights.astype(int).ravel(), minlength=8)
+    expected = scipy_stats.binom(MANY, 1 / MANY).pmf(np.arange(len(observed))) * weights.size
+    kept = expected > 50
+    z = (observed - expected)[kept] / np.sqrt(expected[kept])
+    assert np.abs(z).max() < 4.5
+    assert kept.sum() >= 8  # counts of 0 to 7: the rare ones come from what is left over in the table
+    assert np.abs(weights.mean(axis=0) - 1).max() < 5.5 / np.sqrt(2000)
+    halves = weights[:, : MANY // 2].sum(axis=1)  # binomial(n, 1/2)
+    assert halves.var() == pytest.approx(MANY / 4, rel=0.15)
+    assert halves.mean() == pytest.approx(MANY / 2, abs=5 * np.sqrt(MANY / 4 / 2000))
+
+
+def test_the_left_over_cells_keep_the_poisson_probabilities() -> None:
+    """The table and what is left of each probability make the Poisson probabilities again, to rounding."""
+    many = bootstrap._ManyUnits.of(MANY)
+    mean = 1 - 6 / np.sqrt(MANY)
+    whole = np.bincount(many.table, minlength=256)
+    undecided = whole[255] / 2**16
+    rest = np.diff(many.left_over, prepend=0.0)
+    made = whole[:40] / 2**16 + undecided * rest
+    assert made == pytest.approx(scipy_stats.poisson(mean).pmf(np.arange(40)), abs=1e-12)
+    assert 0 < whole[255] < 40
+
+
+def test_many_units_do_not_depend_on_the_blocks_and_pair() -> None:
+    whole = np.concatenate(list(resample_weights(MANY, 7, np.random.default_rng(1))))
+    parts = np.concatenate(list(resample_weights(MANY, 7, np.random.default_rng(1), block_bytes=8 * MANY * 2)))
+    assert np.array_equal(whole, parts)
+    assert not np.array_equal(whole[0], whole[1])
+    stats = np.random.default_rng(0).normal(size=(MANY, 2))
+    stats[:, 1] = 1.0
+    additive = replicates(weighted_mean, stats, finish=mean, n_bootstrap=7, rng=np.random.default_rng(1))
+    literal = [np.average(stats[:, 0], weights=row) for row in whole]
+    assert additive == pytest.approx(literal, rel=1e-12)
+    assert replicates(weighted_mean, stats, n_bootstrap=7, rng=np.random.default_rng(1)) == pytest.approx(literal, rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [21, MANY])
+def test_once_sorts_once(n: int) -> None:
+    stats, calls = np.random.default_rng(0).normal(size=(n, 1)), []
+
+    def over(stats: Array) -> Callable[[Array], Array]:
+        calls.append(len(stats))
+        return lambda weights: weighted_median(stats, weights)
+
+    once = replicates(Once(over), stats, n_bootstrap=40, rng=np.random.default_rng(5))
+    plain = replicates(weighted_median, stats, n_bootstrap=40, rng=np.random.default_rng(5))
+    assert once.tolist() == plain.tolist()
+    assert calls == [n]
+    assert Once(over)(stats, np.ones((1, n))).tolist() == [np.median(stats[:, 0])]
+
+
+def test_values_that_are_views_of_the_weights_are_kept() -> None:
+    """The blocks share their memory: what an aggregate returns is copied before the next one is drawn."""
+    first = replicates(lambda s, w: w[:, 0], np.zeros((MANY, 1)), n_bootstrap=3000, rng=np.random.default_rng(1))
+    whole = np.concatenate([block[:, 0] for block in resample_weights(MANY, 3000, np.random.default_rng(1))])
+    assert first.tolist() == whole.tolist()
 
 
 def test_additive_equals_literal_resampling() -> None:
