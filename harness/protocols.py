@@ -55,6 +55,7 @@ class Metric:
     columns : names of the columns of ``Scores.stats``.
     aliases : other names, with the parameters that they stand for.
     scope : ``sample`` if chunks of samples can be scored one by one, ``corpus`` if all are needed at once.
+    function : the plain function beside it, where that has another name than the metric.
     example : a spec that can be typed, for a metric that its name alone does not make (``group_gap(accuracy)``).
     sees_errors : it is handed failed outputs too (those with ``error``): rates of errors are about them.
     formula : the value in one line, as one would write it on a board.
@@ -74,6 +75,7 @@ class Metric:
     columns: ClassVar[tuple[str, ...]] = ()
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     scope: ClassVar[Scope] = "sample"
+    function: ClassVar[str] = ""
     example: ClassVar[str] = ""
     sees_errors: ClassVar[bool] = False
     formula: ClassVar[str] = ""

@@ -106,7 +106,8 @@ def _plain_function(cls: type) -> str | None:
     """How the metric's plain function is imported, where its module has one."""
     name = str(vars(cls)["name"])
     module = importlib.import_module(cls.__module__)
-    found = next((key for key in (name.replace("@", "_at_"), name.partition("@")[0]) if callable(vars(module).get(key))), None)
+    names = (getattr(cls, "function", ""), name.replace("@", "_at_"), name.partition("@")[0])
+    found = next((key for key in names if callable(vars(module).get(key))), None)
     return None if found is None else f"from {cls.__module__} import {found}"
 
 

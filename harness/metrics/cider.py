@@ -29,7 +29,7 @@ class Frequencies:
 
 @dataclass(frozen=True, slots=True)
 class _Vector:
-    """tf-idf weights of a text's n-grams and their Euclidean norm, by order; and its length."""
+    """tf-idf weights of a text's n-grams and their Euclidean norm, by order; and its words."""
 
     weights: tuple[Mapping[NGram, float], ...]
     norms: tuple[float, ...]
@@ -52,9 +52,8 @@ class Cider(MeanOverReferences):
         penalised; this is what pycocoevalcap and nlg-eval print as "CIDEr". ``cider``: the plain cosine of the paper's
         equation 2, without both (``sigma`` has no effect).
 
-    Words are what white space separates, as they are: pycocoevalcap's users lower-case and strip punctuation before. Length is
-    counted in bigrams, as pycocoevalcap does. One sample alone scores 0: its n-grams are in all samples, log 1 = 0.
-    No rows: NaN.
+    Words are what white space separates, as they are: pycocoevalcap's users lower-case and strip punctuation before. One
+    sample alone scores 0: its n-grams are in all samples, log 1 = 0. No rows: NaN.
 
     Statistics: ``score`` and 1, a row a sample. Vedantam, Zitnick & Parikh 2015. ``cider_d`` equals pycocoevalcap's ``Cider``.
 
@@ -144,9 +143,7 @@ def _ngrams(text: str, n: int) -> Counter[NGram]:
 
 def _vector(text: str, n: int, known: Frequencies) -> _Vector:
     weights: tuple[dict[NGram, float], ...] = tuple({} for _ in range(n))
-    length = 0
     for ngram, count in _ngrams(text, n).items():
         weights[len(ngram) - 1][ngram] = count * (math.log(known.n) - math.log(known.documents.get(ngram, 1)))
-        length += count * (len(ngram) == 2)
     norms = tuple(math.sqrt(sum(weight * weight for weight in order.values())) for order in weights)
-    return _Vector(weights, norms, length)
+    return _Vector(weights, norms, len(text.split()))

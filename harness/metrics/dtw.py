@@ -32,7 +32,7 @@ class DynamicTimeWarping(MeanOfRows):
     higher_is_better: ClassVar[bool | None] = False
     bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
     formula: ClassVar[str] = "min over warping paths of Σ cost(x_i, y_j)"
-    reference: ClassVar[str] = "tslearn.metrics.dtw (cost=squared, its square root)"
+    reference: ClassVar[str] = "recursion over all warping paths"
     paper: ClassVar[str] = "Sakoe and Chiba 1978, IEEE Transactions on Acoustics, Speech, and Signal Processing 26"
 
     cost: Cost = "absolute"

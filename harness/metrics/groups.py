@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -156,6 +156,38 @@ class WorstGroup(GroupedMetric):
         if not self.metric.higher_is_better:
             worst = np.where(undefined, -np.inf, values).max(axis=0, initial=-np.inf)
         return np.where(undefined.all(axis=0), np.nan, worst)
+
+
+def group_gap(metric: Callable[..., float], groups: Sequence[Any], *columns: Sequence[Any]) -> float:
+    """The highest minus the lowest value of a function over groups; ``columns`` are its arguments, an entry a row.
+
+    Groups on which it gives NaN are left out; NaN where fewer than two are left.
+
+    >>> group_gap(lambda y, p: sum(a == b for a, b in zip(y, p)) / len(y), ["a", "a", "b", "b"], [1, 0, 1, 0], [1, 0, 0, 0])
+    0.5
+    """
+    return float(spread(np.array(_of_groups("group_gap", metric, groups, columns), dtype=np.float64).reshape(-1, 1))[0])
+
+
+def worst_group(
+    metric: Callable[..., float], groups: Sequence[Any], *columns: Sequence[Any], higher_is_better: bool = True
+) -> float:
+    """The worst value of a function over groups; NaN where it has none on any of them.
+
+    >>> worst_group(lambda y, p: sum(a == b for a, b in zip(y, p)) / len(y), ["a", "a", "b", "b"], [1, 0, 1, 0], [1, 0, 0, 0])
+    0.5
+    """
+    found = [value for value in _of_groups("worst_group", metric, groups, columns) if value == value]
+    return (min(found) if higher_is_better else max(found)) if found else float("nan")
+
+
+def _of_groups(
+    name: str, metric: Callable[..., float], groups: Sequence[Any], columns: Sequence[Sequence[Any]]
+) -> list[float]:
+    if any(len(column) != len(groups) for column in columns):
+        raise MetricError(f"{name}: every column must be as long as groups ({len(groups)}), got {[len(c) for c in columns]}")
+    chosen = {group: [row for row, one in enumerate(groups) if one == group] for group in dict.fromkeys(groups)}
+    return [metric(*([column[row] for row in rows] for column in columns)) for rows in chosen.values()]
 
 
 def spread(values: FloatArray) -> FloatArray:

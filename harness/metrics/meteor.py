@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,11 +15,13 @@ from harness.errors import MetricError
 from harness.metrics.blocks import row_blocks
 from harness.metrics.ngrams import _sorted_together
 from harness.metrics.references import MeanOverReferences, References, first_best, pair_up
+from harness.metrics.rougetokens import numbered_words, word_ends
 from harness.metrics.stemming import Stems
-from harness.metrics.tokenize import IntArray
+from harness.metrics.tokenize import IntArray, byte_classes, class_table
 from harness.metrics.wordnet import WordNet, find_wordnet, open_wordnet
 from harness.types import FloatArray, Sample
 
+_SPACES = class_table({})
 _ABSENT = "it is neither an nltk corpus nor in /usr/share/wordnet (Debian: apt install wordnet-base)"
 
 
@@ -166,15 +166,19 @@ class _Words:
 
     @classmethod
     def of(cls, predictions: Sequence[str], targets: Sequence[str]) -> _Words:
-        words = [text.lower().split() for text in (*predictions, *targets)]
-        counts = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-        numbers: defaultdict[str, int] = defaultdict(itertools.count().__next__)
-        each = itertools.chain.from_iterable(words)
-        ids = np.fromiter(map(numbers.__getitem__, each), dtype=np.int64, count=int(counts.sum()))
+        texts = [text.lower() for text in (*predictions, *targets)]
+        joined = "\n" + "\n".join(texts) + "\n"
+        units, classes = byte_classes(joined, _SPACES)
+        inside = classes != 0
+        starts, ends = word_ends(inside)
+        sizes = texts if joined.isascii() else [text.encode("utf-8", "surrogatepass") for text in texts]
+        bounds = np.cumsum([0, *(len(text) + 1 for text in sizes)])
+        counts = np.diff(np.searchsorted(starts, bounds))
+        ids, vocabulary = numbered_words(np.ascontiguousarray(units[inside]), ends)
         position = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
         n = len(predictions)
         row = np.repeat(np.tile(np.arange(n), 2), counts)
-        return cls(list(numbers), ids, row, position, counts.reshape(2, n), int(counts[:n].sum()))
+        return cls(vocabulary(), ids, row, position, counts.reshape(2, n), int(counts[:n].sum()))
 
 
 def _aligned(words: _Words, lexicon: _Lexicon) -> tuple[FloatArray, FloatArray]:

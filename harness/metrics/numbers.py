@@ -81,8 +81,10 @@ def finite_target(sample: Sample) -> float | str:
     if sample.target is None:
         return "the sample has no target"
     try:
-        value = math.nan if isinstance(sample.target, bool) else float(sample.target)
+        value = float(sample.target)
     except (TypeError, ValueError, OverflowError):
+        value = None
+    if value is None or isinstance(sample.target, bool):
         return f"the target {sample.target!r:.40} is no number"
     return value if math.isfinite(value) else "the target is not finite"
 

@@ -51,10 +51,10 @@ class Ks(BinaryScoreMetric):
         ups, downs = sweep.counts(np.ones((1, len(scores))))
         gaps = _gaps(ups, downs)[0]
         best = int(gaps.argmax())
-        curve = (sweep.thresholds, downs[0] / downs[0, -1], ups[0] / ups[0, -1])
+        shares = (np.append(0.0, counts[0]) / counts[0, -1] for counts in (downs, ups))
         return {
             "ks": Table(("statistic", "threshold"), ((float(gaps[best]), float(sweep.thresholds[best])),)),
-            **curve_table("ks_curve", ("threshold", "negatives", "positives"), curve),
+            **curve_table("ks_curve", ("threshold", "negatives", "positives"), (np.append(np.inf, sweep.thresholds), *shares)),
         }
 
 

@@ -6,7 +6,7 @@ Words are found in arrays of bytes or code points, a whole block of texts at a t
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -17,6 +17,7 @@ from harness.metrics.stemming import Stems
 from harness.metrics.tokenize import IntArray, Tokens, character_table, code_points
 
 Alphabet: TypeAlias = Literal["ascii", "unicode"]
+Letters: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
 
 _WORDS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _INSIDE = bytes(byte in _WORDS for byte in range(256))
@@ -75,13 +76,9 @@ def _lowered(part: bytes) -> bytes:
     return part
 
 
-def _tokens(units: NDArray[np.uint8] | NDArray[np.uint32], inside: NDArray[np.bool_],
-            letters: NDArray[np.uint8] | NDArray[np.uint32], sizes: IntArray, stems: Stems | None) -> RougeTokens:
+def _tokens(units: Letters, inside: NDArray[np.bool_], letters: Letters, sizes: IntArray, stems: Stems | None) -> RougeTokens:
     """``letters`` are the units that are inside of words; ``sizes`` the units of each text, all with one break around them."""
-    edges = np.flatnonzero(inside[1:] != inside[:-1])
-    starts = edges[0::2]
-    ends = np.zeros(len(starts) + 1, dtype=np.int64)
-    np.cumsum(edges[1::2] - starts, out=ends[1:])
+    starts, ends = word_ends(inside)
     bounds = np.append(0, np.cumsum(sizes + 1))
     lengths = np.diff(np.searchsorted(starts, bounds))
     breaks = np.flatnonzero(units == ord("\n"))
@@ -91,15 +88,30 @@ def _tokens(units: NDArray[np.uint8] | NDArray[np.uint32], inside: NDArray[np.bo
     return RougeTokens(Tokens(_identities(letters, ends, stems), lengths), lines)
 
 
-def _identities(letters: NDArray[np.uint8] | NDArray[np.uint32], ends: IntArray, stems: Stems | None) -> IntArray:
-    """One number a word, equal for equal words; word i is ``letters[ends[i]:ends[i + 1]]``."""
+def word_ends(inside: NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """Where each run starts, less one; and where it ends among the units that are inside of runs, after a 0 to begin with."""
+    edges = np.flatnonzero(inside[1:] != inside[:-1])
+    starts = edges[0::2]
+    ends = np.zeros(len(starts) + 1, dtype=np.int64)
+    np.cumsum(edges[1::2] - starts, out=ends[1:])
+    return starts, ends
+
+
+def _identities(letters: Letters, ends: IntArray, stems: Stems | None) -> IntArray:
+    """One number a word, equal for equal words or stems; word i is ``letters[ends[i]:ends[i + 1]]``."""
+    ids, vocabulary = numbered_words(letters, ends)
+    return ids if stems is None else stems.numbered(vocabulary())[1][ids]
+
+
+def numbered_words(letters: Letters, ends: IntArray) -> tuple[IntArray, Callable[[], list[str]]]:
+    """One number a word, equal for equal words, and what gives the different words in the order of their numbers.
+
+    Word i is ``letters[ends[i]:ends[i + 1]]``, bytes of UTF-8 or code points.
+    """
     import pyarrow as pa
 
     buffers = [None, pa.py_buffer(ends * letters.itemsize), pa.py_buffer(letters)]
     encoded = pa.Array.from_buffers(pa.large_binary(), len(ends) - 1, buffers).dictionary_encode()
+    encoding = "utf-8" if letters.itemsize == 1 else "utf-32-le"
     ids: IntArray = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    if stems is None:
-        return ids
-    encoding = "ascii" if letters.itemsize == 1 else "utf-32-le"
-    _, numbers = stems.numbered([word.decode(encoding, "surrogatepass") for word in encoded.dictionary.to_pylist()])
-    return numbers[ids]
+    return ids, lambda: [word.decode(encoding, "surrogatepass") for word in encoded.dictionary.to_pylist()]

@@ -22,6 +22,9 @@ from harness.types import FloatArray, Key, Label, Output, Sample, Scores, Table
 
 Matrix: TypeAlias = tuple[tuple[float, ...], ...]
 POSITIVE_F1 = F1("binary")
+MOST_CANDIDATES = 10_000
+"""Thresholds that are tried at most."""
+
 CELLS = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Target and prediction (1: the positive class) of the four kinds of rows that a threshold makes."""
 
@@ -187,9 +190,12 @@ def _curve(
     ups, downs = (np.append(0.0, counts[0]) for counts in sweep.counts(weights[None, :]))
     if not (ups[-1] > 0 and downs[-1] > 0):
         return nothing, nothing, nothing, nothing
+    thresholds = np.append(np.nextafter(sweep.thresholds[0], np.inf), sweep.thresholds)
+    if len(thresholds) > MOST_CANDIDATES:
+        tried = np.linspace(0, len(thresholds) - 1, MOST_CANDIDATES).round().astype(np.intp)
+        thresholds, ups, downs = thresholds[tried], ups[tried], downs[tried]
     cells = np.column_stack([downs[-1] - downs, downs, ups[-1] - ups, ups])
     metric, stats = inner
-    thresholds = np.append(np.nextafter(sweep.thresholds[0], np.inf), sweep.thresholds)
     return thresholds, metric.aggregate(stats, cells), downs / downs[-1], ups / ups[-1]
 
 

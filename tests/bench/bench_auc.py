@@ -1,7 +1,7 @@
 """ROC-AUC with a 95 % bootstrap interval against scikit-learn in a loop of resamples: ``python -m tests.bench.bench_auc [N]``.
 
-Equal values come first: the area of all rows, and those of single resamples. scikit-learn's 1,000 resamples are extrapolated from
-50. Our side is the whole public path, harness.stats.estimate; best of 3, scikit-learn best of 2, by turns in one process.
+Equal values come first: the area of all rows, and those of single resamples. scikit-learn's 1,000 resamples are extrapolated
+from 50. Our side is the whole public path, harness.stats.estimate; best of 3, scikit-learn best of 2, by turns in one process.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,8 @@ def check(stats: Array) -> None:
         rows = np.repeat(np.arange(len(stats)), row.astype(int))
         assert abs(area - roc_auc_score(stats[rows, 0], stats[rows, 1])) < 1e-12
     mine, other = ours(stats, True), theirs(stats)
-    assert mine.low is not None and mine.high is not None
+    assert mine.low is not None
+    assert mine.high is not None
     assert mine.low < np.mean(other) < mine.high
     assert (mine.low, mine.high) == (ours(stats, False).low, ours(stats, False).high)
 
@@ -73,10 +75,10 @@ def main() -> None:
         check(stats)
         best: dict[str, list[tuple[float, float]]] = {"once": [], "plain": [], "peer": []}
         for turn in range(4):
-            best["once"].append(timed(lambda: ours(stats, True)))
-            best["plain"].append(timed(lambda: ours(stats, False)))
+            best["once"].append(timed(partial(ours, stats, True)))
+            best["plain"].append(timed(partial(ours, stats, False)))
             if turn < 3:
-                wall, cpu = timed(lambda: theirs(stats))
+                wall, cpu = timed(partial(theirs, stats))
                 best["peer"].append((wall * RESAMPLES / TIMED, cpu * RESAMPLES / TIMED))
         peer = [min(times) for times in zip(*best["peer"])]
         for kind, words in (("once", "sorted once"), ("plain", "sorted a block")):

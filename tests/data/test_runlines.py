@@ -88,6 +88,12 @@ def test_many_queries_split_and_shuffled() -> None:
     assert arrays(judge(stored, again)) == arrays(judge(list(expected.values()), again))  # not the remembered answer
 
 
+def test_the_same_query_twice() -> None:
+    [ranking] = read("1 Q0 a 1 2.0 t\n1 Q0 b 2 1.0 t\n").values()
+    judged = judge([ranking, ranking], [{"b": 1}, {"b": 1}])
+    assert (judged.query.tolist(), judged.rank.tolist()) == ([0, 1], [2, 2])
+
+
 def test_equal_hashes_do_not_make_equal_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a hash of two values nearly everything collides: the same rankings, judgements and complaints come out."""
     import harness.data.runlines as module

@@ -76,7 +76,8 @@ def test_the_most_probable_label_of_three() -> None:
 
 
 def test_ace_by_hand() -> None:
-    rows = [{"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.4, "b": 0.2, "c": 0.4}, {"a": 0.1, "b": 0.1, "c": 0.8}, {"a": 0.6, "b": 0.4}]
+    rows = [{"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.4, "b": 0.2, "c": 0.4}, {"a": 0.1, "b": 0.1, "c": 0.8},
+            {"a": 0.6, "b": 0.4}]  # fmt: skip
     # two bins a label: a .1 .4 | .5 .6, b .1 .2 | .3 .4, c 0 .2 | .4 .8; targets a c c b
     gaps = [abs(0 - 0.25), abs(1 / 2 - 0.55), abs(0 - 0.15), abs(1 / 2 - 0.35), abs(0 - 0.1), abs(1 - 0.6)]
     assert measured("ace(bins=2)", ["a", "c", "c", "b"], rows)[0] == pytest.approx(sum(gaps) / 6, abs=1e-12)
@@ -108,8 +109,9 @@ CALIBRATIONS = ("ece", "mce", "ace", "reliability_curve", "sharpness", "risk_cov
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ({"0": 0.5, "1": 0.4}, "the probabilities do not sum to 1"), ({"0": -0.5, "1": 1.5}, "a probability is not between 0 and 1"),
-        ({"0": math.nan, "1": 1.0}, "a probability is not between 0 and 1"), ({}, "the answer has no probabilities"),
+        ({"0": 0.5, "1": 0.4}, "the probabilities do not sum to 1"), ({}, "the answer has no probabilities"),
+        ({"0": -0.5, "1": 1.5}, "a probability is not between 0 and 1"),
+        ({"0": math.nan, "1": 1.0}, "a probability is not between 0 and 1"),
         ({"0": math.inf, "1": 0.0}, "a probability is not between 0 and 1"),
     ],
 )  # fmt: skip

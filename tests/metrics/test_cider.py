@@ -25,9 +25,10 @@ def test_unigrams_by_hand(variant, second):
 
 
 def test_length_by_hand():
-    # words: clipped l·l / (3l · l); bigrams: nothing; two bigrams with one: Δ = 1
+    # words: clipped l·l / (3l · l); bigrams: nothing; three words with two: Δ = 1
     expected = 10 * (1 / 3 + 0) / 2 * math.exp(-1 / (2 * 3 ** 2))
     assert Cider(2, sigma=3).over(["b b b", ""], REFERENCES).per_item.tolist() == pytest.approx([expected, 0])
+    assert Cider(1, sigma=3).over(["b b b", ""], REFERENCES).per_item[0] == pytest.approx(10 / 3 * math.exp(-1 / 18))
     assert Cider(2, variant="cider").over(["b b b", ""], REFERENCES).per_item[0] == pytest.approx(10 * 1 / 2)
 
 

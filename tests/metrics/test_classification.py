@@ -13,15 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import MetricError
-from harness.metrics import association, averaged, classification, confusion, labels, probabilities, scores, thresholds
+from harness.metrics import association, averaged, classification, labels, probabilities
 from harness.plugins import metric
 from harness.protocols import Metric
 from harness.types import Key, Label, Output, Sample, Text
 
 SPECS = (
     "accuracy", "acc_norm", "balanced_accuracy", "precision", "recall(average=micro)", "f1", "macro_f1", "weighted_f1",
-    "f1(average=binary,positive=b)", "f_beta(beta=0.5)", "jaccard_score", "specificity", "fpr", "fnr", "npv", "mcc", "cohen_kappa",
-    "cohen_kappa(weights=quadratic)", "hamming", "confusion_matrix", "cost", "top_k_accuracy", "choice_margin",
+    "f1(average=binary,positive=b)", "f_beta(beta=0.5)", "jaccard_score", "specificity", "fpr", "fnr", "npv", "mcc",
+    "cohen_kappa", "cohen_kappa(weights=quadratic)", "hamming", "confusion_matrix", "cost", "top_k_accuracy", "choice_margin",
     "roc_auc", "roc_auc(multi_class=ovo,average=weighted)", "roc_auc(positive=b)", "roc_auc(average=micro)", "gini",
     "average_precision", "pr_auc(average=weighted)", "roc_curve(positive=b)", "pr_curve(positive=b)", "ks(positive=b)",
     "gain_lift(bins=3,positive=b)", "concordance(positive=b)", "auc_grade", "best_threshold(positive=b)", "log_loss", "brier",
@@ -203,7 +203,7 @@ def test_roc_auc_needs_scores_of_its_labels() -> None:
         ("f1(average=macros)", "average must be one of binary, micro, macro, weighted, samples, got 'macros'"),
         ("f1(positive=a)", "f1: positive must be left out unless average=binary, got 'a'"),
         ("roc_auc(average=samples)", "average must be one of macro, micro, weighted, got 'samples'"),
-        ("roc_auc(multi_class=ovo,average=micro)", "roc_auc: average must be macro or weighted with multi_class=ovo, got 'micro'"),
+        ("roc_auc(multi_class=ovo,average=micro)", "average must be macro or weighted with multi_class=ovo, got 'micro'"),
         ("f_beta(beta=0)", "f_beta: beta must be a number above 0, got 0.0"),
         ("top_k_accuracy(k=0)", "top_k_accuracy: k must be a positive integer, got 0"),
         ("gain_lift(bins=1)", "gain_lift: bins must be an integer of at least 2, got 1"),
@@ -211,7 +211,7 @@ def test_roc_auc_needs_scores_of_its_labels() -> None:
         ("ece(scheme=equal)", "scheme must be one of uniform, quantile, got 'equal'"),
         ("cohen_kappa(weights=cubic)", "weights must be one of none, linear, quadratic, got 'cubic'"),
         ("cost(matrix=[[0,1],[2]])", "cost: matrix must be as many rows as columns, of finite numbers, got"),
-        ("best_threshold(log_loss)", "best_threshold: metric must be a metric of target and label that has a better direction, got"),
+        ("best_threshold(log_loss)", "best_threshold: metric must be a metric of target and label that has a better direction"),
     ],
 )
 def test_bad_parameters(spec: str, message: str) -> None:

@@ -52,9 +52,18 @@ def test_best_threshold() -> None:
     assert flipped > -0.1  # nothing is called positive
 
 
+def test_best_threshold_of_many_scores() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(50_000) / 50_000
+    targets = (scores > 0.7).astype(int) ^ (rng.random(50_000) < 0.1)
+    found = thresholds.best_threshold(targets.tolist(), scores, metric=metric("accuracy"))
+    assert found == pytest.approx(0.7, abs=0.002)
+
+
 def test_best_threshold_of_a_named_class_among_three() -> None:
     samples = [Sample(str(i), target=t) for i, t in enumerate("abcab")]
-    outputs = [Output(Key(str(i)), Label(None, {"a": s, "b": 1 - s, "c": 0.0})) for i, s in enumerate([0.9, 0.3, 0.2, 0.6, 0.5])]
+    rows = [{"a": s, "b": 1 - s, "c": 0.0} for s in (0.9, 0.3, 0.2, 0.6, 0.5)]
+    outputs = [Output(Key(str(i)), Label(None, row)) for i, row in enumerate(rows)]
     m = metric("best_threshold(positive=a)").prepare(samples)
     stats = m.score(samples, outputs).stats
     assert m.aggregate(stats, np.ones((1, 5))).tolist() == [0.6]
@@ -66,7 +75,7 @@ def test_best_threshold_of_a_named_class_among_three() -> None:
 
 def test_kappa_knows_the_order_of_numbers() -> None:
     targets, answers = ["2", "10", "2", "10", "1"], ["10", "10", "2", "2", "1"]
-    # places 1, 2, 10 -> 0, 1, 2: observed Σ|i-j| = 2; expected Σ t p |i-j| / 5 with t = p = (1, 2, 2) is (2·(1·2 + 2·2) + 2·4)/5
+    # places 1, 2, 10 -> 0, 1, 2: observed Σ|i-j| = 2; expected Σ t p |i-j| / 5, t = p = (1, 2, 2), is (2·(1·2 + 2·2) + 2·4)/5
     assert value("cohen_kappa(weights=linear)", targets, answers) == pytest.approx(1 - 2 / (20 / 5))
     assert value("cohen_kappa(weights=linear,order=[1,10,2])", targets, answers) == pytest.approx(1 - 2 / (20 / 5))
     swapped = value("cohen_kappa(weights=linear,order=[2,1,10])", targets, answers)

@@ -77,7 +77,8 @@ def test_ends_of_the_scale(function):
     x = np.array([1.0, 2.0, 5.0, 7.0])
     assert function(x, 3 * x + 1) == pytest.approx(1.0, abs=1e-15)
     assert function(x, -x) == pytest.approx(-1.0, abs=1e-15)
-    assert -1.0 <= function(x, -x) and function(x, x) <= 1.0
+    assert function(x, -x) >= -1.0
+    assert function(x, x) <= 1.0
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

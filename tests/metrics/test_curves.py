@@ -52,6 +52,7 @@ def test_ks() -> None:
     assert value == pytest.approx(0.5)
     assert tables["ks"] == Table(("statistic", "threshold"), ((0.5, 0.8),))
     assert tables["ks_curve"].columns == ("threshold", "negatives", "positives")
+    assert tables["ks_curve"].rows[:2] == ((None, 0.0, 0.0), (0.8, 0.0, 0.5))
     assert measured("ks", TARGETS, [1 - s for s in SCORES])[0] == pytest.approx(0.5)  # either way round
 
 

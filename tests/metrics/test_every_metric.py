@@ -102,11 +102,13 @@ def test_it_says_what_it_is(name):
 
 @pytest.mark.parametrize("name", sorted(catalogue("metric")))
 def test_it_has_a_plain_function(name):
-    module = importlib.import_module(catalogue("metric")[name].__module__)
-    wanted = {name, name.replace("@k", "_at_k"), name.replace("@k", ""), name.replace("@r", "_at_r").replace("@", "_at_")}
-    there = {key for key, value in vars(module).items() if inspect.isfunction(value)}
-    if issubclass(catalogue("metric")[name], Metric):
-        assert wanted & there, f"{module.__name__} has none of {sorted(wanted)}"
+    cls = catalogue("metric")[name]
+    if not issubclass(cls, Metric):
+        return
+    wanted = cls.function or name.partition("@")[0]
+    found = vars(importlib.import_module(cls.__module__)).get(wanted)
+    assert inspect.isfunction(found), f"{cls.__module__} has no function {wanted}: name it in {cls.__name__}.function"
+    assert inspect.getdoc(found)
 
 
 @pytest.mark.parametrize("spec", NAMED)
@@ -160,6 +162,8 @@ def test_a_weight_of_two_is_two_copies(spec):
     scorer = scorer_of(metric(spec), home(spec))
     stats, _ = scorer_statistics(scorer)
     found = scorer.bound("m")
+    if found.name == "elo":
+        pytest.skip("a match that counts twice is not the same match later again")
     if isinstance(found, PooledMetric) or found.interval in ("subsample", "none"):
         pytest.skip("weights choose rows here: they are never more than 1")
     chosen = np.r_[np.full(5, 2.0), np.ones(len(stats) - 5)]

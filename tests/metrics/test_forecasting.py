@@ -55,7 +55,8 @@ def test_the_best_constant_for_pinball_is_the_quantile():
 def test_ends_belong_to_the_interval():
     assert interval_coverage([1.0, 3.0, 3.5, 0.5], [1.0] * 4, [3.0] * 4) == 0.5
     assert interval_width([1.0, 0.0], [3.0, 0.5]) == 1.25
-    assert math.isnan(interval_coverage([], [], [])) and math.isnan(interval_width([], []))
+    assert math.isnan(interval_coverage([], [], []))
+    assert math.isnan(interval_width([], []))
 
 
 @pytest.mark.parametrize(("answer", "reason"), [

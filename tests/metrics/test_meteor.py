@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,13 @@ def test_the_best_reference_counts():
 @pytest.mark.parametrize(("prediction", "reference"), [("", "a"), ("a", ""), ("", ""), (" ", "\n"), ("a", "b")])
 def test_nothing_in_common_is_zero(prediction, reference):
     assert meteor([prediction], [reference], wordnet="off") == 0.0
+
+
+def test_words_are_what_white_space_of_any_kind_separates():
+    spaces = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
+    lengths = Meteor(wordnet="off").over([f"a{space}b" for space in spaces], ["a\u200bb"] * len(spaces)).stats[:, 3:5]
+    assert lengths.tolist() == [[2, 1]] * len(spaces)
+    assert len(spaces) == 29
 
 
 def test_no_rows_is_nan():

@@ -68,7 +68,7 @@ def test_metrics_of_single_labels_refuse_lists(spec: str) -> None:
 
 
 def test_samples_average_is_for_lists() -> None:
-    with pytest.raises(MetricError, match="f1: average must be binary, micro, macro or weighted where targets are single labels"):
+    with pytest.raises(MetricError, match="f1: average must be binary, micro, macro or weighted where targets are single"):
         metric("f1(average=samples)").prepare([Sample("1", target="a"), Sample("2", target="b")])
 
 

@@ -249,6 +249,13 @@ def test_expected_reciprocal_rank_knows_the_largest_grade_of_the_task() -> None:
         metric("err@5(max_grade=2)").score(samples, outputs)
 
 
+def test_levels_of_ndcg_end_with_a_ranking_that_is_longer_by_two() -> None:
+    """trec_eval looks at the end of the ranking too, but not where it comes right after the last relevant document."""
+    ids, scores = ("x", "a", "y"), (3.0, 2.0, 1.0)
+    assert value("r_ndcg", Ranking(ids[:2], scores[:2]), {"a": 1}) == 0.0
+    assert value("r_ndcg", Ranking(ids, scores), {"a": 1}) == pytest.approx((0 + 1 / math.log2(3)) / 2)
+
+
 def test_depth_of_minus_m() -> None:
     judged = judge([FOUND], [QRELS])
     for spec, expected in (("map", 1 / 6), ("num_ret", 3), ("set_p", 1 / 3), ("precision@6", 1 / 6)):

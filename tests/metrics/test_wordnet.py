@@ -28,7 +28,9 @@ def files(tmp_path_factory):
     ("going", "go travel move"), ("hopped", ""),
     ("biggest", ""), ("bigger", "big large immense"),  # -est leaves bigg; the exception names big
     ("nicer", "nice"), ("galore", "galore"),           # er -> e; the marker of place is no part of the name
-    ("rapidly", "quickly rapidly speedily"), ("big", "big large immense boastfully"), ("xyz", ""), ("", ""), ("über", "")])
+    ("rapidly", "quickly rapidly speedily"), ("big", "big large immense boastfully"), ("xyz", ""), ("", ""),
+    ("one", "one two three four five six seven eight nine ten eleven"),  # their number is hexadecimal
+    ("über", "")])
 def test_synonyms(files, word, synonyms):
     assert open_wordnet(files).synonyms(word) == set(synonyms.split())
 

@@ -7,7 +7,8 @@ from pathlib import Path
 HEADER = "  1 This software and database is made for tests: WordNet 3.0 Copyright nobody  \n  2 more  \n"
 SYNSETS = {  # the type of a synset and its lemmas
     "noun": [("n", "dog domestic_dog Canis_familiaris"), ("n", "frump dog"), ("n", "cat true_cat"), ("n", "box"), ("n", "ox"),
-             ("n", "man adult_male"), ("n", "goose"), ("n", "fly"), ("n", "axis"), ("n", "bus autobus coach")],
+             ("n", "man adult_male"), ("n", "goose"), ("n", "fly"), ("n", "axis"), ("n", "bus autobus coach"),
+             ("n", "one two three four five six seven eight nine ten eleven")],
     "verb": [("v", "chase track dog"), ("v", "fly wing"), ("v", "go travel move"), ("v", "box package"), ("v", "hop skip")],
     "adj": [("a", "big(a) large"), ("s", "immense(p) big"), ("a", "galore(ip)"), ("a", "nice"), ("s", "fly")],
     "adv": [("r", "quickly rapidly speedily"), ("r", "big boastfully")],

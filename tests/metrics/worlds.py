@@ -132,6 +132,11 @@ def _numbers(rng: random.Random, i: int) -> tuple[dict[str, Any], Answer, Answer
     return {"target": target}, Number(value, value - 1, value + 1), Number(target)
 
 
+def _signs(rng: random.Random, i: int) -> tuple[dict[str, Any], Answer, Answer]:
+    target = rng.choice([-1.0, 1.0])
+    return {"target": target}, Number(target * rng.gauss(0.8, 1.0)), Number(rng.gauss(0, 1))
+
+
 def _rankings(rng: random.Random, i: int) -> tuple[dict[str, Any], Answer, Answer]:
     documents = [f"d{j}" for j in range(12)]
     qrels = {d: rng.choice([0, 0, 1, 2]) for d in documents[:9]} | {"d0": 1}
@@ -188,6 +193,7 @@ _MAKERS: dict[str, Callable[[random.Random, int], Any]] = {
     "labels": _labels,
     "rankings": _rankings,
     "numbers": _numbers,
+    "signs": _signs,
     "likelihoods": _likelihoods,
     "tags": _tags,
     "ratings": _ratings,

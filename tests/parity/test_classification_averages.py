@@ -1,4 +1,5 @@
-"""Label metrics, single and multi-label, equal scikit-learn on real labels and on made ones; where they deviate both are shown."""
+"""Label metrics, single and multi-label, equal scikit-learn on real labels and on made ones; where they deviate both are
+shown."""
 
 from __future__ import annotations
 
@@ -33,15 +34,16 @@ def specificities(targets: Any, predictions: Any, labels: Any, weights: Any = No
     matrices = sk.multilabel_confusion_matrix(targets, predictions, labels=labels, sample_weight=weights)
     found: dict[str, list[float]] = {"specificity": [], "fpr": [], "fnr": [], "npv": []}
     for (tn, fp), (fn, tp) in matrices:
-        for name, over, under in (("specificity", tn, tn + fp), ("fpr", fp, tn + fp), ("fnr", fn, fn + tp), ("npv", tn, tn + fn)):
+        for name, over, under in (("specificity", tn, tn + fp), ("fpr", fp, tn + fp), ("fnr", fn, fn + tp), ("npv", tn, tn +
+        fn)):
             found[name].append(over / under if under else math.nan)
     return found
 
 
 @pytest.fixture(scope="module")
 def intents(shared_data: SharedData) -> tuple[list[str], list[str]]:
-    """Real targets of 77 intents; predictions by a rule: the first intent whose every word but two is in the question, or the one
-    before it by name."""
+    """Real targets of 77 intents; predictions by a rule: the first intent whose every word but two is in the question, or the
+    one before it by name."""
     with shared_data("banking77/test.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     labels = sorted({row["category"] for row in rows})
@@ -75,7 +77,8 @@ def test_77_intents(intents: tuple[list[str], list[str]]) -> None:
     for weights in ("none", "linear", "quadratic"):
         expected = sk.cohen_kappa_score(targets, predictions, weights=None if weights == "none" else weights)
         assert through_the_metric(f"cohen_kappa(weights={weights})", targets, predictions) == pytest.approx(expected, abs=1e-9)
-    assert through_the_metric("hamming", targets, predictions) == pytest.approx(sk.hamming_loss(targets, predictions), abs=1e-12)
+    expected = sk.hamming_loss(targets, predictions)
+    assert through_the_metric("hamming", targets, predictions) == pytest.approx(expected, abs=1e-12)
     expected = sk.homogeneity_score(targets, predictions)
     assert through_the_metric("confusion_matrix", targets, predictions) == pytest.approx(expected, abs=1e-9)
 

@@ -28,7 +28,8 @@ Array = np.ndarray[Any, Any]
 
 @pytest.fixture(scope="module")
 def grounded(shared_data: SharedData) -> tuple[list[str], list[float]]:
-    """Human labels of 3,601 dialogue responses, and as score the share of a response's words that its source has (many ties)."""
+    """Human labels of 3,601 dialogue responses, and as score the share of a response's words that its source has (many
+    ties)."""
     path = shared_data("begin_wow/begin_test_wow.tsv")
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE) if row["begin_label"] != "Generic"]

@@ -157,7 +157,7 @@ def test_mmd_of_real_vectors(bandwidth: float | None, shared_data: SharedData, t
 def test_losses_of_real_vectors(shared_data: SharedData) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("sentence_transformers")
-    from sentence_transformers.losses import SiameseDistanceMetric
+    from sentence_transformers.sentence_transformer.losses import SiameseDistanceMetric
 
     vectors, _ = intents(shared_data(BANKING))
     a, p, n = vectors[:-2], vectors[1:-1], vectors[2:]

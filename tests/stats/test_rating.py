@@ -1,0 +1,121 @@
+"""Ratings by comparisons: hand-worked values, likelihood equations, weights, what has no solution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness.errors import UsageError
+from harness.stats.rating import (
+    average_win_rate,
+    bradley_terry,
+    connected,
+    counting,
+    eigen,
+    elo,
+    newman,
+    pagerank,
+    win_matrices,
+)
+
+LEFT, RIGHT = np.array([0, 1, 2, 0, 1]), np.array([1, 2, 0, 2, 0])
+POINTS = np.array([1.0, 0.5, 1.0, 0.0, 0.0])
+ONE = np.ones((1, 5))
+
+
+def random_comparisons(seed, n_items=5, n=200):
+    rng = np.random.default_rng(seed)
+    left = rng.integers(0, n_items, n)
+    right = (left + rng.integers(1, n_items, n)) % n_items
+    strength = np.arange(1.0, n_items + 1)
+    won = rng.random(n) < strength[left] / (strength[left] + strength[right])
+    points = np.where(rng.random(n) < 0.2, 0.5, won.astype(float))
+    return left, right, points
+
+
+def test_wins_and_ties_by_hand():
+    wins, ties = win_matrices(LEFT, RIGHT, POINTS, ONE, 3)
+    assert wins[0].tolist() == [[0, 2, 0], [0, 0, 0], [2, 0, 0]]
+    assert ties[0].tolist() == [[0, 0, 0], [0, 0, 1], [0, 1, 0]]
+    assert counting(wins, ties)[0].tolist() == [2.0, 0.5, 2.5]
+    assert average_win_rate(wins, ties)[0].tolist() == [0.5, 0.25, 0.75]
+
+
+def test_a_weight_of_two_is_two_comparisons():
+    weights = np.array([[2.0, 0.0, 1.0, 3.0, 1.0]])
+    copies = np.repeat(np.arange(5), weights[0].astype(int))
+    weighted = win_matrices(LEFT, RIGHT, POINTS, weights, 3)
+    copied = win_matrices(LEFT[copies], RIGHT[copies], POINTS[copies], np.ones((1, 7)), 3)
+    assert all((a == b).all() for a, b in zip(weighted, copied))
+
+
+def test_bradley_terry_solves_the_likelihood_equations():
+    left, right, points = random_comparisons(1)
+    wins, ties = win_matrices(left, right, points, np.ones((1, len(left))), 5)
+    strengths = bradley_terry(wins, ties)[0]
+    share = strengths[:, None] / (strengths[:, None] + strengths)
+    taken = (wins + ties / 2)[0]
+    # Every item has taken the points that it was expected to take.
+    assert taken.sum(axis=1) == pytest.approx(((taken + taken.T) * share).sum(axis=1), rel=1e-10)
+    assert strengths.sum() == pytest.approx(1.0)
+
+
+def test_newman_solves_the_likelihood_equations_of_davidson():
+    left, right, points = random_comparisons(2)
+    wins, ties = win_matrices(left, right, points, np.ones((1, len(left))), 5)
+    strengths, v = (found[0] for found in newman(wins, ties))
+    roots = np.sqrt(np.outer(strengths, strengths))
+    under = strengths[:, None] + strengths + 2 * v * roots
+    played = (wins + wins.swapaxes(1, 2) + ties)[0]
+    assert ties.sum() == pytest.approx((played * 2 * v * roots / under).sum(), rel=1e-9)
+    expected = (played * (strengths[:, None] + v * roots) / under).sum(axis=1)
+    assert (wins + ties / 2)[0].sum(axis=1) == pytest.approx(expected, rel=1e-9)
+    assert np.log(strengths).mean() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_weightings_do_not_see_each_other():
+    left, right, points = random_comparisons(3)
+    weights = np.random.default_rng(4).integers(0, 3, (6, len(left))).astype(float)
+    weights[2, points != 1.0] = 0.0
+    weights[2, left < right] = 0.0  # nobody can have beaten a stronger one: no solution here
+    together = win_matrices(left, right, points, weights, 5)
+    for function in (bradley_terry, lambda *m: newman(*m)[0], eigen, pagerank):
+        alone = [function(*win_matrices(left, right, points, row[None], 5))[0] for row in weights]
+        assert np.allclose(function(*together), alone, rtol=1e-9, atol=1e-12, equal_nan=True)
+    assert np.isnan(bradley_terry(*together)[2]).all()
+    assert not np.isnan(np.delete(bradley_terry(*together), 2, axis=0)).any()
+
+
+def test_connected_means_both_ways():
+    chain = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
+    ring = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    assert connected(np.stack([chain, ring, np.zeros((3, 3))])).tolist() == [False, True, False]
+    long = np.roll(np.eye(40), 1, axis=1)
+    assert connected(np.stack([long, np.triu(long)])).tolist() == [True, False]
+
+
+def test_elo_is_zero_sum_and_ordered():
+    left, right, points = random_comparisons(5)
+    ratings = elo(left, right, points, np.ones((1, len(left))), 5, k=16)
+    assert ratings.sum() == pytest.approx(5000)
+    backwards = elo(left[::-1], right[::-1], points[::-1], np.ones((1, len(left))), 5, k=16)
+    assert np.abs(ratings - backwards).max() > 1
+
+
+def test_a_power_iteration_that_does_not_settle_is_undefined():
+    # Two items that only beat each other's opposite: the vector goes round.
+    wins = np.array([[[0.0, 3.0], [1.0, 0.0]]])
+    assert np.isnan(eigen(wins, np.zeros((1, 2, 2)))).all()
+    assert pagerank(wins, np.zeros((1, 2, 2)))[0].tolist() == pytest.approx([0.5, 0.5])
+    assert np.isnan(eigen(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)))).all()
+
+
+@pytest.mark.parametrize(("left", "right", "points", "message"), [
+    ([0], [0], [1.0], "an item cannot be compared with itself, got 0"),
+    ([0], [3], [1.0], "items must be codes from 0 to 2, got 3 to 3"),
+    ([0], [1], [0.7], "an outcome must be 1"),
+    ([0, 1], [1], [1.0], "left, right and outcome must be equally many, got 2, 1 and 1"),
+])
+def test_bad_input_is_refused(left, right, points, message):
+    with pytest.raises(UsageError, match=f"^ratings: {message}"):
+        elo(np.array(left), np.array(right), np.array(points), np.ones((1, len(points))), 3)
