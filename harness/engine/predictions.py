@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.engine.wants import Reading, Wants
 from harness.errors import DataError, UsageError
-from harness.metrics.classification import label_set
+from harness.metrics.labels import label_set
 from harness.types import Key, Label, Output, Sample
 
 IN_MEMORY = "references"

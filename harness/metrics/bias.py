@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.classification import label_set, true_label
 from harness.metrics.groups import found_groups, group_of, no_group
+from harness.metrics.labels import label_set, true_label
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Label, Output, Sample, Scores

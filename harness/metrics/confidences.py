@@ -161,13 +161,13 @@ def sharpness(
     return float(Sharpness().aggregate(rows, weights)[0])
 
 
-def aurc(y_true: LabelList, y_proba: Any, *, labels: LabelList | None = None, sample_weight: Weights = None) -> float:
+def risk_coverage(y_true: LabelList, y_proba: Any, *, labels: LabelList | None = None, sample_weight: Weights = None) -> float:
     """The area under the risk-coverage curve of the most probable labels; see RiskCoverage.
 
-    >>> aurc([0, 1, 2, 0], [[0.9, 0.1, 0], [0.7, 0.2, 0.1], [0.2, 0.2, 0.6], [0.5, 0.25, 0.25]])
+    >>> risk_coverage([0, 1, 2, 0], [[0.9, 0.1, 0], [0.7, 0.2, 0.1], [0.2, 0.2, 0.6], [0.5, 0.25, 0.25]])
     0.2708333333333333
     """
-    stats, weights = confidences("aurc", y_true, y_proba, labels, sample_weight, top=True)
+    stats, weights = confidences("risk_coverage", y_true, y_proba, labels, sample_weight, top=True)
     return float(RiskCoverage().aggregate(stats, weights)[0])
 
 

@@ -10,9 +10,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.classification import checked_weights, label_set, true_label
-from harness.metrics.confusion import positive_code
 from harness.metrics.groups import found_groups, group_of, no_group, spread
+from harness.metrics.labels import checked_weights, label_set, positive_code, true_label
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Label, Output, Sample, Scores, Table

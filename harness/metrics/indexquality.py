@@ -82,7 +82,7 @@ def _places(scores: Mapping[str, float]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class IndexCost:
-    """build_s: seconds to build it. queries_per_s: queries answered a second. The bytes are None where they were not asked for."""
+    """build_s: seconds to build it. queries_per_s: queries answered a second. Bytes are None where they were not asked for."""
 
     build_s: float
     queries_per_s: float

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.errors import MetricError
-from harness.metrics.classification import checked_weights
+from harness.metrics.labels import checked_weights
 from harness.metrics.rows import Row, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Number, Output, Sample, Scores, Text

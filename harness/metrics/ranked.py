@@ -214,12 +214,12 @@ def ks(y_true: LabelList, y_score: Any, *, labels: LabelList | None = None, samp
     return evaluate_scores(Ks(), y_true, y_score, labels, sample_weight)
 
 
-def lift(
+def gain_lift(
     y_true: LabelList, y_score: Any, *, bins: int = 10, labels: LabelList | None = None, sample_weight: Weights = None
 ) -> float:
     """The lift of the top bin; see GainLift.
 
-    >>> lift([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], bins=4)
+    >>> gain_lift([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], bins=4)
     2.0
     """
     return evaluate_scores(GainLift(bins), y_true, y_score, labels, sample_weight)

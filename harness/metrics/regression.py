@@ -108,20 +108,21 @@ class RootMeanSquaredError(MeanSquaredError):
 
 @dataclass(frozen=True, repr=False)
 class RootMeanSquaredLogError(MeanLoss):
-    """The root of the mean squared difference of log(1 + y); ≥ 0, lower is better.
+    """The root of the mean squared difference of log(1 + y); ≥ 0, lower is better. Meant for counts and amounts.
 
-    ``sklearn.metrics.root_mean_squared_log_error``, which refuses negative numbers; here such a row is missing.
+    ``sklearn.metrics.root_mean_squared_log_error`` (1.9), which refuses everything where a number is not above −1; here such a
+    row is missing.
     """
 
     name: ClassVar[str] = "rmsle"
     summary: ClassVar[str] = "root of the mean squared error of logarithms"
     formula: ClassVar[str] = "√(Σ (ln(1 + y) − ln(1 + ŷ))² / n)"
     reference: ClassVar[str] = "sklearn.metrics.root_mean_squared_log_error"
-    undefined: ClassVar[str] = "a negative number has no log error"
+    undefined: ClassVar[str] = "a number that is not above -1 has no log error"
 
     def losses(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
         """Squared differences of logarithms."""
-        valid = (target >= 0) & (prediction >= 0)
+        valid = (target > -1) & (prediction > -1)
         return np.where(valid, (np.log1p(target) - np.log1p(prediction)) ** 2, np.nan)
 
     def finish(self, totals: FloatArray) -> FloatArray:
@@ -264,7 +265,7 @@ def rmse(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Weights = None)
 
 
 def rmsle(y_true: ArrayLike, y_pred: ArrayLike, *, sample_weight: Weights = None) -> float:
-    """The root of the mean squared error of log(1 + y). Raises MetricError for negative numbers.
+    """The root of the mean squared error of log(1 + y). Raises MetricError for numbers that are not above −1.
 
     >>> round(rmsle([1.0, 3.0], [3.0, 1.0]), 6)
     0.693147

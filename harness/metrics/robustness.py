@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.classification import HitMetric, true_label
+from harness.metrics.classification import HitMetric
 from harness.metrics.groups import group_of
+from harness.metrics.labels import true_label
 from harness.metrics.rows import Row, ratio, scores_of
 from harness.protocols import Metric, PairMetric, Scope
 from harness.types import FloatArray, Label, Output, Sample, Scores, Text

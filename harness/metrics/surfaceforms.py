@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.classification import checked_weights
 from harness.metrics.entities import SCHEMES, BoolArray, Entities, IntArray, SchemeName
+from harness.metrics.labels import checked_weights
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.tagging import Mode, Sentences, list_rows
 from harness.metrics.tagrows import Found, TagRows, tag_rows

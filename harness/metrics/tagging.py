@@ -13,8 +13,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.classification import checked_weights
 from harness.metrics.entities import SCHEMES, Scheme, SchemeName
+from harness.metrics.labels import checked_weights
 from harness.metrics.rows import ratio
 from harness.metrics.tagrows import Found, TagRows, coded_rows, tag_rows
 from harness.protocols import Metric, Scope

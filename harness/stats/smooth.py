@@ -16,8 +16,8 @@ def jackknife_error(aggregate: Aggregate, stats: FloatArray, weights: FloatArray
     """The delete-one-cluster jackknife standard error; NaN where leaving one out leaves the value undefined.
 
     sqrt((G - 1) / G · Σ (value without g - mean)²) over G clusters (Tukey 1958; Efron and Stein 1981). ``clusters`` gives each
-    row the number of its cluster, ``0..G-1``; ``weights`` are the votes of the rows. Costs one aggregate a cluster: it is meant for
-    values of sums, or for few clusters.
+    row the number of its cluster, ``0..G-1``; ``weights`` are the votes of the rows. Costs one aggregate a cluster: it is meant
+    for values of sums, or for few clusters.
     """
     n = int(clusters.max(initial=-1)) + 1
     if n < 2:

@@ -99,7 +99,7 @@ def test_risk_coverage_by_hand() -> None:
     assert table.rows[0] == (0.9, 0.25, 0.0)
     assert table.rows[1:] == (pytest.approx((0.8, 0.75, 1 / 3)), pytest.approx((0.75, 1.0, 0.25)))
     assert metric("aurc") == metric("risk_coverage")
-    assert confidences.aurc([1, 0, 1, 1], [0.5] * 4) == pytest.approx(3 / 4)  # constant confidence: the error rate
+    assert confidences.risk_coverage([1, 0, 1, 1], [0.5] * 4) == pytest.approx(3 / 4)  # constant confidence: the error rate
 
 
 CALIBRATIONS = ("ece", "mce", "ace", "reliability_curve", "sharpness", "risk_coverage", "brier", "log_loss")
@@ -131,7 +131,7 @@ def test_no_rows_and_one_class(spec: str) -> None:
     assert value == pytest.approx(0.0, abs=1e-12)
 
 
-@pytest.mark.parametrize("function", [calibration.ece, calibration.ace, confidences.sharpness, confidences.aurc])
+@pytest.mark.parametrize("function", [calibration.ece, calibration.ace, confidences.sharpness, confidences.risk_coverage])
 def test_plain_functions_refuse_what_are_no_probabilities(function: Any) -> None:
     with pytest.raises(MetricError, match="probabilities must be between 0 and 1"):
         function([0, 1], [0.5, 1.5])

@@ -92,7 +92,8 @@ def _no_warnings():
 @pytest.mark.parametrize("name", sorted(catalogue("metric")))
 def test_it_says_what_it_is(name):
     cls = catalogue("metric")[name]
-    assert cls.summary and not cls.summary.endswith(".")
+    assert cls.summary
+    assert not cls.summary.endswith(".")
     assert inspect.getdoc(cls)
     if issubclass(cls, Metric):
         assert cls.family, f"{name} has no family"

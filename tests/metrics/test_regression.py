@@ -116,11 +116,12 @@ def test_targets_may_be_text_as_tables_have_them():
     assert finite_target(Sample("1", target=" 1e3 ")) == 1000.0
 
 
-def test_a_negative_number_has_no_log_error():
-    assert scored("rmsle", [1.0, -0.5], [1.0, 2.0]).missing == {1: "a negative number has no log error"}
+def test_what_is_not_above_minus_one_has_no_log_error():
+    reason = "a number that is not above -1 has no log error"
+    assert scored("rmsle", [1.0, -1.5], [1.0, 2.0]).missing == {1: reason}
     assert rmsle([0.0], [math.e - 1]) == pytest.approx(1.0)
-    with pytest.raises(MetricError, match=r"^rmsle: a negative number has no log error: row 1, y_true 1.0 and y_pred -2.0$"):
-        rmsle([1.0, 1.0], [1.0, -2.0])
+    with pytest.raises(MetricError, match=rf"^rmsle: {reason}: row 1, y_true 1.0 and y_pred -1.0$"):
+        rmsle([1.0, 1.0], [1.0, -1.0])
 
 
 def test_a_square_that_overflows_is_missing_not_infinite():

@@ -29,7 +29,7 @@ from harness.types import (
     Vectors,
 )
 
-WORDS = "the a cat dog red old sat ran on under mat house in Paris 12 3.5 and then was Anna".split()
+WORDS = ["the", "a", "cat", "dog", "red", "old", "sat", "ran", "on", "under", "mat", "house", "in", "Paris", "12", "3.5", "and", "then", "was", "Anna"]
 CONLL = ("O", "B-per", "I-per", "B-loc")
 
 

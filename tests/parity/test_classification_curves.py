@@ -162,7 +162,7 @@ def brute_gain(targets: Array, scores: Array, share: float) -> float:
 def test_lift_by_brute_force(items: Any, bins: int) -> None:
     targets, scores, _ = both_classes(items, 1.0)
     expected = brute_gain(targets, scores, 1 / bins) * bins
-    assert ranked.lift(targets.tolist(), scores, bins=bins) == pytest.approx(expected, abs=1e-9)
+    assert ranked.gain_lift(targets.tolist(), scores, bins=bins) == pytest.approx(expected, abs=1e-9)
 
 
 @settings(max_examples=60, deadline=None)

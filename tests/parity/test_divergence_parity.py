@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def test_a_label_as_target_is_a_sure_distribution(distributions: tuple[np.ndarra
     _, q = distributions
     targets = np.random.default_rng(0).integers(0, 20, len(q))
     samples = [Sample(str(i), target=f"label {t}") for i, t in enumerate(targets)]
-    outputs = [Output(Key(str(i)), Label(None, {f"label {j}": x for j, x in enumerate(row.tolist())})) for i, row in enumerate(q)]
+    rows = [{f"label {j}": x for j, x in enumerate(row)} for row in q.tolist()]
+    outputs = [Output(Key(str(i)), Label(None, row)) for i, row in enumerate(rows)]
     expected = float(torch.nn.functional.cross_entropy(torch.tensor(np.log(q)), torch.tensor(targets)))
     assert value_of(metric("cross_entropy"), samples, outputs) == pytest.approx(expected, abs=1e-9)
     assert value_of(metric("log_loss"), samples, outputs) == pytest.approx(expected, abs=1e-9)
@@ -104,7 +106,7 @@ def psi_by_hand(given_: list[float], true: list[float], cuts: list[float]) -> fl
     """Shares of (-inf, c1], (c1, c2], …, (ck, inf), at least 0.0001 each."""
     ends = [-math.inf, *cuts, math.inf]
     total = 0.0
-    for low, high in zip(ends, ends[1:]):
+    for low, high in pairwise(ends):
         a, e = (max(sum(low < x <= high for x in side) / len(side), 1e-4) for side in (given_, true))
         total += (a - e) * math.log(a / e)
     return total
@@ -117,7 +119,8 @@ def test_two_samples_of_real_numbers(shared_data: SharedData) -> None:
     expected = stats.wasserstein_distance(given_, true)
     assert populations.wasserstein(given_, true) == pytest.approx(expected, abs=1e-12)
     assert value_of(metric("wasserstein"), samples, outputs) == pytest.approx(expected, abs=1e-12)
-    assert populations.wasserstein(given_[:40], true) == pytest.approx(stats.wasserstein_distance(given_[:40], true), abs=1e-12)
+    expected = stats.wasserstein_distance(given_[:40], true)
+    assert populations.wasserstein(given_[:40], true) == pytest.approx(expected, abs=1e-12)
     for scheme, cuts in (("quantile", np.quantile(true, np.arange(1, 8) / 8)),
                          ("uniform", np.linspace(true.min(), true.max(), 9)[1:-1])):  # fmt: skip
         by_hand = psi_by_hand(given_.tolist(), true.tolist(), cuts.tolist())
@@ -129,7 +132,8 @@ def test_two_samples_of_real_numbers(shared_data: SharedData) -> None:
 @settings(max_examples=60, deadline=None)
 @given(*(st.lists(st.floats(-1e6, 1e6).map(lambda x: round(x, 2)), min_size=1, max_size=15) for _ in range(2)))
 def test_two_samples_of_made_numbers(first: list[float], second: list[float]) -> None:
-    assert populations.wasserstein(first, second) == pytest.approx(stats.wasserstein_distance(first, second), rel=1e-9, abs=1e-9)
+    expected = stats.wasserstein_distance(first, second)
+    assert populations.wasserstein(first, second) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("bandwidth", [None, 0.4])
@@ -169,7 +173,8 @@ def test_losses_of_real_vectors(shared_data: SharedData) -> None:
         assert found == pytest.approx(expected, abs=1e-9)
     targets = np.arange(len(a)) % 2
     samples, outputs = outputs_of(np.stack([a, p], axis=1), targets.tolist())
-    for distance, function in (("cosine", SiameseDistanceMetric.COSINE_DISTANCE), ("euclidean", SiameseDistanceMetric.EUCLIDEAN)):
+    functions = {"cosine": SiameseDistanceMetric.COSINE_DISTANCE, "euclidean": SiameseDistanceMetric.EUCLIDEAN}
+    for distance, function in functions.items():
         d, y = function(tensors[0], tensors[1]), torch.tensor(targets)
         expected = float((0.5 * (y * d**2 + (1 - y) * torch.relu(0.9 - d) ** 2)).mean())
         assert losses.contrastive_loss(a, p, targets, margin=0.9, distance=distance) == pytest.approx(expected, abs=1e-9)

@@ -61,7 +61,7 @@ def test_the_seven_golden_rankings_of_llmfao(votes, golden):
     assert ours.keys() == golden.keys()
     for name, scores in golden.items():
         if name == "newman":
-            # evalica leaves the scale where its iteration starts from; strengths are defined up to a factor. Ours is 1 on average.
+            # Strengths are defined up to a factor: evalica leaves the one that its iteration ends with, ours have the mean 1.
             factor = math.exp(np.mean(np.log(list(scores.values()))))
             scores = {item: score / factor for item, score in scores.items()}
         assert ours[name] == pytest.approx(scores, rel=1e-9), name

@@ -108,9 +108,10 @@ def test_a_target_of_zero_scikit_learn_divides_by_epsilon():
     assert scores.stats[1].tolist() == [0.5, 1.0]
 
 
-def test_negative_numbers_scikit_learn_refuses_the_lot():
-    with pytest.raises(ValueError, match="negative"):
-        sklearn.root_mean_squared_log_error([1.0, 1.0], [1.0, -2.0])
+def test_numbers_without_a_logarithm_scikit_learn_refuses_the_lot():
+    with pytest.raises(ValueError, match="less than or equal to -1"):
+        sklearn.root_mean_squared_log_error([1.0, 1.0], [1.0, -1.0])
     samples = [Sample(str(i), target=1.0) for i in range(2)]
-    outputs = [Output(Key("0"), Number(1.0)), Output(Key("1"), Number(-2.0))]
-    assert metric("rmsle").score(samples, outputs).missing == {1: "a negative number has no log error"}
+    outputs = [Output(Key("0"), Number(1.0)), Output(Key("1"), Number(-1.0))]
+    assert metric("rmsle").score(samples, outputs).missing == {1: "a number that is not above -1 has no log error"}
+    assert rmsle([1.0], [-0.5]) == pytest.approx(sklearn.root_mean_squared_log_error([1.0], [-0.5]), abs=1e-12)

@@ -79,7 +79,7 @@ def test_wnut17_to_the_printed_digit(shared_data, system):
     assert tuple(round(100 * value, 2) for value in values) == WNUT17[system]
 
 
-@pytest.mark.parametrize("system", ["arcada", "spinningbytes.txt"])
+@pytest.mark.parametrize("system", ["spinningbytes.txt"])
 def test_wnut17_equals_seqeval_by_type(shared_data, system):
     _, true, predicted = wnut17(shared_data, system)
     assert_equal(true, predicted, "BIO")
@@ -94,7 +94,7 @@ def test_wnut17_equals_seqeval_by_type(shared_data, system):
 
 def test_wnut17_in_other_schemes_is_the_same(shared_data):
     """The same entities, written as BIOES and BILOU."""
-    _, true, predicted = wnut17(shared_data, "arcada")
+    true, predicted = (side[:300] for side in wnut17(shared_data, "arcada")[1:])
     plain = ner_f1(true, predicted)
     for scheme, last, single in (("BIOES", "E", "S"), ("BILOU", "L", "U")):
         rewritten = [[rewrite(tags, last, single) for tags in side] for side in (true, predicted)]

@@ -59,7 +59,8 @@ def test_halves_hold_no_row_twice_and_keep_clusters_together():
     half_values(note, np.zeros((6, 1)), np.ones(6), clusters, n_halves=30, rng=np.random.default_rng(5))
     for weights in seen:
         assert set(weights) <= {0.0, 1.0}
-        assert weights[0] == weights[1] and weights[3] == weights[4]
+        assert weights[0] == weights[1]
+        assert weights[3] == weights[4]
         assert weights[0] + weights[2] + weights[3] + weights[5] == 2
 
 
@@ -79,4 +80,5 @@ def test_normal_intervals_end_at_the_bounds():
     stats = np.column_stack([np.r_[np.ones(39), 0.5], np.ones(40)])
     found = estimate(stats, lambda s, w: _ratio(w @ s), finish=_ratio, method="delta", bounds=(0.0, 1.0),
                      rng=np.random.default_rng(0))
-    assert found.high == 1.0 and found.low < found.value
+    assert found.high == 1.0
+    assert found.low < found.value

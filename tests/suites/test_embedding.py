@@ -9,7 +9,8 @@ from harness.suites.embedding import Embedding
 from harness.types import Answer, Embed, Number, Ranking, Sample, Vectors
 from tests.suites.playing import answer, ask
 
-PAIR = Sample("p1", {"sentence1": "One.", "sentence2": "Two.", "text": "Three.", "anchor": "a", "positive": "p", "negative": "n"})
+FIELDS = {"sentence1": "One.", "sentence2": "Two.", "text": "Three.", "anchor": "a", "positive": "p", "negative": "n"}
+PAIR = Sample("p1", FIELDS)
 
 
 @pytest.mark.parametrize(("suite", "texts"), [
@@ -30,7 +31,7 @@ def test_the_purpose_is_handed_on() -> None:
 
 def test_a_stored_similarity_is_an_answer_to_a_pair_only() -> None:
     assert answer(Embedding(), PAIR, Number(0.7)) == Number(0.7)
-    with pytest.raises(TypeError, match="^embedding expects vectors, got number$"):
+    with pytest.raises(TypeError, match=r"^embedding expects vectors, got number$"):
         answer(Embedding("texts"), PAIR, Number(0.7))
 
 
