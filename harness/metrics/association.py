@@ -15,6 +15,7 @@ from harness.metrics.confusion import LabelMetric, coded, evaluate
 from harness.metrics.counts import ClassCounts, cells_of, matrix_of, matrix_table, per_class
 from harness.metrics.labels import LabelList, Weights
 from harness.metrics.rows import ratio
+from harness.protocols import Interval
 from harness.types import FloatArray, Table
 
 KappaWeights = Literal["none", "linear", "quadratic"]
@@ -150,11 +151,13 @@ class ConfusionMatrix(LabelMetric):
     ``normalize`` as in ``sklearn.metrics.confusion_matrix``: ``none`` counts, ``true`` shares of a row, ``pred`` shares of a
     column, ``all`` shares of all rows. The headline value is the uncertainty coefficient, the share of the targets' entropy
     that the predictions take away (0 to 1, higher is better): it reads the whole matrix, not only its diagonal, and equals
-    ``sklearn.metrics.homogeneity_score``. Undefined where the targets are of one class; scikit-learn gives 1 there.
+    ``sklearn.metrics.homogeneity_score``. Its interval comes from halves: rows that are drawn twice look like information.
+    Undefined where the targets are of one class; scikit-learn gives 1 there.
     """
 
     name: ClassVar[str] = "confusion_matrix"
     summary: ClassVar[str] = "the matrix of targets and predictions; its value is the uncertainty coefficient"
+    interval: ClassVar[Interval] = "subsample"
     formula: ClassVar[str] = "(H(T) - H(T | P)) / H(T)"
     reference: ClassVar[str] = "sklearn.metrics.confusion_matrix; its value: sklearn.metrics.homogeneity_score"
     paper: ClassVar[str] = "Theil 1970, On the estimation of relationships involving qualitative variables"

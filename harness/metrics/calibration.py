@@ -14,7 +14,7 @@ from harness.metrics.confidences import ConfidenceMetric, confidences
 from harness.metrics.labels import LabelList, Weights, label_set, true_label, unknown_target
 from harness.metrics.probabilities import probability_table, sound_probabilities
 from harness.metrics.rows import Row, ratio, scores_of
-from harness.protocols import Metric
+from harness.protocols import Interval, Metric
 from harness.types import FloatArray, Output, Sample, Scores, Table
 
 Scheme = Literal["uniform", "quantile"]
@@ -77,7 +77,12 @@ def _quantiles(ordered: FloatArray, weights: FloatArray, n_bins: int) -> FloatAr
 
 @dataclass(frozen=True, repr=False)
 class BinnedMetric(ConfidenceMetric):
-    """Base of the metrics of confidences in bins: ``bins`` of them, ``uniform`` or ``quantile`` (see :func:`binned`)."""
+    """Base of the metrics of confidences in bins: ``bins`` of them, ``uniform`` or ``quantile`` (see :func:`binned`).
+
+    Intervals come from halves: rows that are drawn twice widen the gaps of bins, and bootstrap replicates lie above the value.
+    """
+
+    interval: ClassVar[Interval] = "subsample"
 
     bins: int = 15
     scheme: Scheme = "uniform"
@@ -115,7 +120,7 @@ class Ece(BinnedMetric):
 class Mce(BinnedMetric):
     """Maximum calibration error: the largest gap of any bin that has rows. Range, parameters and undefined values as of Ece.
 
-    It grows with the number of bins, as small bins stray; its bootstrap replicates lie above the value for the same reason.
+    It grows with the number of bins, as small bins stray.
     """
 
     name: ClassVar[str] = "mce"
@@ -181,6 +186,7 @@ class Ace(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"target", "probabilities"})
     columns: ClassVar[tuple[str, ...]] = ("target",)
     higher_is_better: ClassVar[bool | None] = False
+    interval: ClassVar[Interval] = "subsample"
     formula: ClassVar[str] = "mean over labels and bins of |events_b / n_b - mean probability_b|"
     reference: ClassVar[str] = "hand-worked"
     paper: ClassVar[str] = "Nixon et al. 2019, Measuring calibration in deep learning"

@@ -14,6 +14,7 @@ from harness.metrics.pairs import pair_sums
 from harness.metrics.probabilities import RocAuc
 from harness.metrics.rows import ratio
 from harness.metrics.scores import BinaryScoreMetric, BoolArray, Sweep, Values, coded_scores, evaluate_scores
+from harness.protocols import Interval
 from harness.types import FloatArray, Table
 
 GRADES: tuple[tuple[str, float, str], ...] = (
@@ -34,6 +35,7 @@ class Ks(BinaryScoreMetric):
 
     name: ClassVar[str] = "ks"
     summary: ClassVar[str] = "Kolmogorov-Smirnov statistic: largest gap between the score distributions of the classes"
+    interval: ClassVar[Interval] = "subsample"
     formula: ClassVar[str] = "max |TPR(t) - FPR(t)| over thresholds t"
     reference: ClassVar[str] = "scipy.stats.ks_2samp"
     paper: ClassVar[str] = "Smirnov 1939"

@@ -33,6 +33,7 @@ class RecallAtK(CutMetric):
     """Relevant documents among the first k, over all relevant ones; ``recall_k`` of trec_eval. ``recall`` is for labels."""
 
     name: ClassVar[str] = "recall@k"
+    function: ClassVar[str] = "recall_at"
     summary: ClassVar[str] = "share of the relevant documents among the first k"
     formula: ClassVar[str] = "relevant in the first k / relevant"
     reference: ClassVar[str] = "pytrec_eval recall"
@@ -46,6 +47,7 @@ class PrecisionAtK(CutMetric):
     """Relevant documents among the first k, over k even where fewer were found; ``P_k`` of trec_eval."""
 
     name: ClassVar[str] = "precision@k"
+    function: ClassVar[str] = "precision_at"
     summary: ClassVar[str] = "share of the first k documents that are relevant"
     formula: ClassVar[str] = "relevant in the first k / k"
     reference: ClassVar[str] = "pytrec_eval P"
@@ -60,6 +62,7 @@ class F1AtK(CutMetric):
     """Harmonic mean of precision@k and recall@k."""
 
     name: ClassVar[str] = "f1@k"
+    function: ClassVar[str] = "f1_at"
     summary: ClassVar[str] = "harmonic mean of precision and recall of the first k documents"
     formula: ClassVar[str] = "2 · relevant in the first k / (k + relevant)"
     reference: ClassVar[str] = "harmonic mean of pytrec_eval P and recall"
@@ -73,6 +76,7 @@ class HitAtK(CutMetric):
     """1 if one of the first k documents is relevant; ``success_k`` of trec_eval."""
 
     name: ClassVar[str] = "hit@k"
+    function: ClassVar[str] = "hit_at"
     summary: ClassVar[str] = "whether a relevant document is among the first k"
     formula: ClassVar[str] = "1 if a relevant document is among the first k, else 0"
     reference: ClassVar[str] = "pytrec_eval success"
@@ -91,6 +95,7 @@ class RelativePrecisionAtK(CutMetric):
     """
 
     name: ClassVar[str] = "relative_precision@k"
+    function: ClassVar[str] = "relative_precision_at"
     summary: ClassVar[str] = "relevant documents among the first k, over the most that could be there"
     formula: ClassVar[str] = "relevant in the first k / min(k, relevant)"
     reference: ClassVar[str] = "pytrec_eval relative_P"
@@ -108,6 +113,7 @@ class JudgedAtK(RankingMetric):
     """
 
     name: ClassVar[str] = "judged@k"
+    function: ClassVar[str] = "judged_at"
     summary: ClassVar[str] = "share of the first k documents that have a judgement"
     formula: ClassVar[str] = "judged in the first k / min(k, found)"
     reference: ClassVar[str] = "hand-worked; trec_eval unj where k were found"
@@ -132,6 +138,7 @@ class UnjudgedAtK(RankingMetric):
     """How many of the first k documents have no judgement, over k; ``unj_k`` of trec_eval. A negative grade is none."""
 
     name: ClassVar[str] = "unjudged@k"
+    function: ClassVar[str] = "unjudged_at"
     summary: ClassVar[str] = "documents without a judgement among the first k, over k"
     formula: ClassVar[str] = "unjudged in the first k / k"
     reference: ClassVar[str] = "trec_eval unj"

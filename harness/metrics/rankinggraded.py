@@ -110,6 +110,7 @@ class NDCGAtRelevant(GainMetric):
     """
 
     name: ClassVar[str] = "ndcg_rel"
+    function: ClassVar[str] = "ndcg_at_relevant"
     summary: ClassVar[str] = "normalised discounted cumulative gain, averaged over the relevant documents"
     formula: ClassVar[str] = "mean over documents with a gain of ndcg@(their rank)"
     reference: ClassVar[str] = "pytrec_eval ndcg_rel"
@@ -132,6 +133,7 @@ class NDCGAtLevels(GainMetric):
     """
 
     name: ClassVar[str] = "r_ndcg"
+    function: ClassVar[str] = "ndcg_at_levels"
     summary: ClassVar[str] = "normalised discounted cumulative gain, averaged over the levels of relevance"
     formula: ClassVar[str] = "mean of ndcg@r over the ranks r at which the best order changes its gain"
     reference: ClassVar[str] = "pytrec_eval Rndcg"

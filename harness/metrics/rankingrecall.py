@@ -71,6 +71,7 @@ class InterpolatedPrecision(RelevanceMetric):
     """
 
     name: ClassVar[str] = "iprec@k"
+    function: ClassVar[str] = "interpolated_precision"
     summary: ClassVar[str] = "interpolated precision at a recall"
     formula: ClassVar[str] = "max over ranks r with at least ⌊k·R + 0.5⌋ relevant documents of precision@r"
     example: ClassVar[str] = "iprec@0.1"
@@ -95,6 +96,7 @@ class InterpolatedAverage(RelevanceMetric):
     """The mean of :class:`InterpolatedPrecision` at some recalls, by default at 0, 0.1, …, 1; ``11pt_avg`` of trec_eval."""
 
     name: ClassVar[str] = "iprec_avg"
+    function: ClassVar[str] = "interpolated_average"
     summary: ClassVar[str] = "interpolated precision, averaged over eleven recalls"
     formula: ClassVar[str] = "1/11 Σ over recalls 0, 0.1, …, 1 of iprec"
     reference: ClassVar[str] = "trec_eval 10 11pt_avg; rounding=up: pytrec_eval"

@@ -31,6 +31,7 @@ class SetPrecision(SetMetric):
     """Relevant documents over all that were found; 0 where nothing was. ``set_P`` of trec_eval."""
 
     name: ClassVar[str] = "set_p"
+    function: ClassVar[str] = "set_precision"
     summary: ClassVar[str] = "share of what was found that is relevant"
     formula: ClassVar[str] = "relevant found / found"
     reference: ClassVar[str] = "pytrec_eval set_P"
@@ -45,6 +46,7 @@ class SetRecall(SetMetric):
     """Relevant documents that were found over all relevant ones; ``set_recall`` of trec_eval."""
 
     name: ClassVar[str] = "set_r"
+    function: ClassVar[str] = "set_recall"
     summary: ClassVar[str] = "share of the relevant documents that was found"
     formula: ClassVar[str] = "relevant found / relevant"
     reference: ClassVar[str] = "pytrec_eval set_recall"
@@ -96,6 +98,7 @@ class SetRelativePrecision(SetMetric):
     """:class:`SetPrecision` over the best that is possible for that many documents; ``set_relative_P`` of trec_eval."""
 
     name: ClassVar[str] = "set_relative_p"
+    function: ClassVar[str] = "set_relative_precision"
     summary: ClassVar[str] = "relevant documents found, over the most that so many could hold"
     formula: ClassVar[str] = "relevant found / min(found, relevant)"
     reference: ClassVar[str] = "pytrec_eval set_relative_P"
@@ -148,6 +151,7 @@ class NumQueries(TotalMetric):
     """Queries that were scored; ``num_q`` of trec_eval."""
 
     name: ClassVar[str] = "num_q"
+    function: ClassVar[str] = "counts"
     summary: ClassVar[str] = "number of queries"
     formula: ClassVar[str] = "Σ 1"
     reference: ClassVar[str] = "trec_eval num_q"
@@ -161,6 +165,7 @@ class NumRetrieved(TotalMetric):
     """Documents that were found; ``num_ret`` of trec_eval."""
 
     name: ClassVar[str] = "num_ret"
+    function: ClassVar[str] = "counts"
     summary: ClassVar[str] = "number of documents found"
     formula: ClassVar[str] = "Σ found"
     reference: ClassVar[str] = "pytrec_eval num_ret"
@@ -174,6 +179,7 @@ class NumRelevant(TotalMetric):
     """Relevant documents, found or not; ``num_rel`` of trec_eval."""
 
     name: ClassVar[str] = "num_rel"
+    function: ClassVar[str] = "counts"
     summary: ClassVar[str] = "number of relevant documents"
     formula: ClassVar[str] = "Σ relevant"
     reference: ClassVar[str] = "pytrec_eval num_rel"
@@ -187,6 +193,7 @@ class NumRelevantRetrieved(TotalMetric):
     """Relevant documents that were found; ``num_rel_ret`` of trec_eval."""
 
     name: ClassVar[str] = "num_rel_ret"
+    function: ClassVar[str] = "counts"
     summary: ClassVar[str] = "number of relevant documents found"
     formula: ClassVar[str] = "Σ relevant found"
     reference: ClassVar[str] = "pytrec_eval num_rel_ret"
@@ -200,6 +207,7 @@ class NumIrrelevantRetrieved(TotalMetric):
     """Documents that were found and judged irrelevant; ``num_nonrel_judged_ret`` of trec_eval."""
 
     name: ClassVar[str] = "num_nonrel_judged_ret"
+    function: ClassVar[str] = "counts"
     summary: ClassVar[str] = "number of documents found that were judged irrelevant"
     formula: ClassVar[str] = "Σ found with a grade from 0 on and below the level"
     reference: ClassVar[str] = "pytrec_eval num_nonrel_judged_ret"

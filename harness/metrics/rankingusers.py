@@ -28,6 +28,7 @@ class ERRAtK(RankingMetric):
     """
 
     name: ClassVar[str] = "err@k"
+    function: ClassVar[str] = "err_at"
     summary: ClassVar[str] = "expected reciprocal rank at which a reader is satisfied, among the first k"
     formula: ClassVar[str] = "Σ over the first k of 1/r · p_r · Π over i < r of (1 - p_i), p = (2^grade - 1) / 2^largest grade"
     reference: ClassVar[str] = "hand-worked"

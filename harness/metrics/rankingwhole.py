@@ -36,6 +36,7 @@ class MRR(RelevanceMetric):
     """1 / rank of the first relevant document, 0 if there is none; ``recip_rank`` of trec_eval."""
 
     name: ClassVar[str] = "mrr"
+    function: ClassVar[str] = "mean_reciprocal_rank"
     summary: ClassVar[str] = "mean reciprocal rank of the first relevant document"
     formula: ClassVar[str] = "1 / rank of the first relevant document"
     reference: ClassVar[str] = "pytrec_eval recip_rank"
@@ -52,6 +53,7 @@ class MRRAtK(MRR):
     """:class:`MRR` over the first k documents; ``recip_rank`` of trec_eval with ``-M k``."""
 
     name: ClassVar[str] = "mrr@k"
+    function: ClassVar[str] = "mean_reciprocal_rank"
     summary: ClassVar[str] = "mean reciprocal rank of the first relevant document among the first k"
     formula: ClassVar[str] = "1 / rank of the first relevant document if that is at most k, else 0"
     aliases: ClassVar[Aliases] = {"recip_rank@k": {}}
@@ -67,6 +69,7 @@ class MAP(RelevanceMetric):
     """Precision at the rank of each relevant document, summed, over all relevant ones; ``map`` of trec_eval."""
 
     name: ClassVar[str] = "map"
+    function: ClassVar[str] = "mean_average_precision"
     summary: ClassVar[str] = "mean average precision"
     formula: ClassVar[str] = "Σ over relevant documents found (precision at their rank) / relevant"
     reference: ClassVar[str] = "pytrec_eval map"
@@ -81,6 +84,7 @@ class MAPAtK(MAP):
     """:class:`MAP` over the first k documents, still over all relevant ones; ``map_cut_k`` of trec_eval."""
 
     name: ClassVar[str] = "map@k"
+    function: ClassVar[str] = "mean_average_precision"
     summary: ClassVar[str] = "mean average precision over the first k documents"
     formula: ClassVar[str] = "Σ over relevant documents among the first k (precision at their rank) / relevant"
     reference: ClassVar[str] = "pytrec_eval map_cut"
@@ -97,6 +101,7 @@ class GMAP(GeometricMetric):
     """Geometric mean of average precision, which is taken as 0.00001 where it is less; ``gm_map`` of trec_eval."""
 
     name: ClassVar[str] = "gm_map"
+    function: ClassVar[str] = "geometric_map"
     summary: ClassVar[str] = "geometric mean of average precision"
     formula: ClassVar[str] = "exp(mean of log(max(average precision, 0.00001)))"
     reference: ClassVar[str] = "trec_eval gm_map"
@@ -128,6 +133,7 @@ class GMBPref(GeometricMetric):
     """Geometric mean of :class:`BPref`, which is taken as 0.00001 where it is less; ``gm_bpref`` of trec_eval."""
 
     name: ClassVar[str] = "gm_bpref"
+    function: ClassVar[str] = "geometric_bpref"
     summary: ClassVar[str] = "geometric mean of binary preference"
     formula: ClassVar[str] = "exp(mean of log(max(bpref, 0.00001)))"
     reference: ClassVar[str] = "trec_eval gm_bpref"
@@ -146,6 +152,7 @@ class InfAP(RelevanceMetric):
     """
 
     name: ClassVar[str] = "infap"
+    function: ClassVar[str] = "inferred_ap"
     summary: ClassVar[str] = "average precision inferred from sampled judgements"
     formula: ClassVar[str] = "1/R Σ over relevant found (1 + pooled before · (relevant before + ε)/(judged before + 2ε)) / rank"
     reference: ClassVar[str] = "pytrec_eval infAP"

@@ -69,7 +69,7 @@ def elo(
         expected = 1.0 / (1.0 + 10.0 ** ((ratings[other] - ratings[one]) / scale))
         move = step * (points - expected)
         ratings[one] += move
-        ratings[other] += move
+        ratings[other] -= move
     return np.asarray(ratings.T)
 
 

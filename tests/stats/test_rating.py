@@ -86,6 +86,15 @@ def test_weightings_do_not_see_each_other():
     assert not np.isnan(np.delete(bradley_terry(*together), 2, axis=0)).any()
 
 
+def test_islands_have_no_common_scale():
+    left, right, points = np.array([0, 0, 2, 2]), np.array([1, 1, 3, 3]), np.array([1.0, 0.0, 1.0, 0.0])
+    wins, ties = win_matrices(left, right, points, np.ones((1, 4)), 4)
+    assert np.isnan(bradley_terry(wins, ties)).all()
+    assert np.isnan(newman(wins, ties)[0]).all()
+    bridged = win_matrices(np.append(left, 1), np.append(right, 2), np.append(points, 0.5), np.ones((1, 5)), 4)
+    assert bradley_terry(*bridged)[0].tolist() == pytest.approx([0.25] * 4)
+
+
 def test_connected_means_both_ways():
     chain = np.array([[0, 1, 0], [0, 0, 1], [0, 0, 0]])
     ring = np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]])
