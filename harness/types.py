@@ -121,9 +121,19 @@ class LogLikelihood:
 
 @dataclass(frozen=True, slots=True)
 class Perplexity:
-    """Score a whole text, token by token, in rolling windows where it is longer than the model's context."""
+    """Score a whole text, token by token, in rolling windows where it is longer than the model can read at once.
+
+    ``max_length``: tokens that are read at once (None: as many as the model can). ``stride``: tokens by which windows move on,
+    at most ``max_length``; None: windows that share one token, but for the last, which reads all that it can. ``bos``: whether
+    a beginning-of-sequence token is read before the text, so that its first token is scored too; auto: that, or the end-of-text
+    token in models without one. ``token_logprobs``: the answer lists the tokens' log-probabilities and entropies.
+    """
 
     text: str
+    stride: int | None = None
+    max_length: int | None = None
+    bos: bool | Literal["auto"] = "auto"
+    token_logprobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)

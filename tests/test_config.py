@@ -149,7 +149,7 @@ def test_a_run_without_a_matrix_is_one_cell_of_built_parts(project: Project) -> 
     (task,) = cell.tasks
     assert task.suite == Essay(prompt=PromptTemplate(text="Say {{ x }}"))
     assert task.source == Lines(project.root / "tasks" / "data" / "a.txt")
-    assert [metric.spec for metric in task.metrics] == ["exact_match", "bleu"]
+    assert [metric.spec for metric in task.metrics] == ["exact_match", "bleu(tokenize=13a)"]
     assert task.metric_specs == ("exact_match", "bleu")
     assert task.primary is task.metrics[0]
     assert (task.name, task.slug, task.version, task.language, task.limit, task.models) == (
@@ -424,7 +424,7 @@ TASK_FAULTS: Mapping[str, tuple[dict[str, str], str]] = {
     "unknown metric": ({"metrics": "[bleu, bluu]"}, "6:17: unknown metric 'bluu'; did you mean 'bleu'?"),
     "metric's syntax": ({"metrics": "[bleu, 'rouge(type=2']"}, "6:17: 'rouge(type=2': expected ',' or ')'"),
     "metric's value": ({"metrics": "[rouge(type=x)]"},
-     "6:11: rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, got 'x'"),
+     "6:11: rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, S, SU, W, got 'x'"),
     "metric twice": ({"metrics": "[rouge_l, rouge(type=L)]"}, "6:20: duplicate metric 'rouge(type=L)'"),
     "primary": ({"primary": "blue"}, "7:10: primary 'blue' is not among the metrics; did you mean 'bleu'?"),
     "other primary": ({"primary": "chrf"}, "7:10: primary 'chrf' is not among the metrics; known: bleu, exact_match"),

@@ -25,6 +25,7 @@ from harness.engine.roles import encoder_at, is_source, wanted_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.waves import Player, Stopped, Tally
 from harness.errors import DataError, Interrupted
+from harness.metrics.systemcost import flops_per_token, peak_memory
 from harness.protocols import Backend, Resources, TaskView
 from harness.store import SampleWriter, write_record
 from harness.types import RunRecord, Sample
@@ -87,6 +88,7 @@ class _Run:
         config = self.config
         self.settings = make_settings(config.seeds[0], config.level, config.n_bootstrap, config.max_missing)
         self.roles: dict[str, Backend] = {}
+        self.model_facts: dict[str, Mapping[str, Any]] = {}
 
     def execute(self, notes: Sequence[str]) -> RunRecord:
         started, clock = time.time(), time.monotonic()
@@ -109,7 +111,8 @@ class _Run:
                 raise
             writer.close()
         times = {"started": started, "finished": time.time(), "seconds": time.monotonic() - clock}
-        about = {"times": times, "notes": list(notes), "made_with": environment()}
+        made_with = {**environment(), "models": self.model_facts, "peak_memory_bytes": dict(peak_memory())}
+        about = {"times": times, "notes": list(notes), "made_with": made_with}
         return build_record(self.plan, self.opened.folder, results, self.settings, about)
 
     def _model(
@@ -120,6 +123,7 @@ class _Run:
         backend = model.backend
         backend.open(self._resources(model))
         try:
+            self.model_facts[model.name] = _facts(backend)
             signature = dict(backend.signature())
             for unit in units:
                 journal.start_unit(unit.index, digest(dumps(signature)))
@@ -214,6 +218,18 @@ class _Run:
 
     def _how_to_go_on(self) -> str:
         return f"stopped; everything answered so far is in {self.opened.folder}\ngo on with: {self.options.command}"
+
+
+def _facts(backend: Backend) -> dict[str, Any]:
+    """How big a model is, where its backend can tell, and an estimate of what a token costs it."""
+    told = getattr(backend, "facts", None)
+    found = dict(told()) if callable(told) else {}
+    if "parameters_in_products" in found:
+        found["flops_per_token_estimate"] = flops_per_token(
+            found["parameters_in_products"], layers=found.get("layers", 0), width=found.get("attention_width", 0),
+            context=found.get("context", 0),
+        )  # fmt: skip
+    return found
 
 
 def _chunks(samples: Iterator[Sample] | Any) -> Iterator[list[Sample]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.errors import MetricError
 from harness.metrics.blocks import row_blocks
-from harness.metrics.ngrams import _sorted_together
+from harness.metrics.ngrams import sorted_together
 from harness.metrics.references import MeanOverReferences, References, first_best, pair_up
 from harness.metrics.rougetokens import numbered_words, word_ends
 from harness.metrics.stemming import Stems
@@ -204,7 +204,7 @@ def _match(words: _Words, keys: IntArray, partner: IntArray) -> None:
     if len(free) == 0:
         return
     group = words.row[free] * (int(keys.max()) + 1) + keys[free]
-    group, free = _sorted_together(group, free)  # within a group those of the prediction first, each side in its order
+    group, free = sorted_together(group, free)  # within a group those of the prediction first, each side in its order
     starts = np.flatnonzero(np.diff(group, prepend=-1))
     ends = np.append(starts[1:], len(free))
     ours = np.add.reduceat((free < words.n_predicted).astype(np.int64), starts)

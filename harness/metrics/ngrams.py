@@ -77,7 +77,7 @@ def shared_ngrams(tokens: Tokens, max_order: int) -> SharedNgrams:
     positions, keys = np.arange(len(text)), tokens.ids
     orders: list[tuple[Int32s, Int32s, Int32s]] = []
     for order in range(1, max_order + 1):
-        keys, positions = _sorted_together(keys, positions)
+        keys, positions = sorted_together(keys, positions)
         starts, sizes = _groups(keys)
         rows, shared = _shared_runs(text[positions], starts)
         orders.append(rows)
@@ -168,7 +168,7 @@ def _row_matches(tokens: Tokens, rows: IntArray, n_rows: int, max_order: int) ->
     positions = np.arange(len(segment))
     keys = row * span + tokens.ids
     for order in range(1, max_order + 1):
-        keys, positions = _sorted_together(keys, positions)
+        keys, positions = sorted_together(keys, positions)
         starts, sizes = _groups(keys)
         matched = _matched(positions, starts, sizes, n_predicted, segment, single=len(rows) == 2 * n_rows)
         counts[:, order - 1] = np.bincount(row[positions[starts]], weights=matched, minlength=n_rows)
@@ -179,7 +179,7 @@ def _row_matches(tokens: Tokens, rows: IntArray, n_rows: int, max_order: int) ->
     return counts
 
 
-def _sorted_together(keys: IntArray, positions: IntArray) -> tuple[IntArray, IntArray]:
+def sorted_together(keys: IntArray, positions: IntArray) -> tuple[IntArray, IntArray]:
     """Both sorted by key, then by position. ``positions`` ascend."""
     if len(keys) == 0:
         return keys, positions

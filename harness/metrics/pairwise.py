@@ -74,7 +74,7 @@ class PairwiseJaccard(PooledMetric, WordMetric):
         return float(chosen.mean()) if len(chosen) else math.nan
 
     def _pairs(self, texts: Sequence[str]) -> Pairs:
-        first, second = _some_pairs(texts, self.seed)
+        first, second = some_pairs(texts, self.seed)
         return Pairs(first, second, _jaccard(ngrams(words(texts, self.scheme), self.n), first, second))
 
 
@@ -167,7 +167,7 @@ def _mean_cosine(units: FloatArray) -> float:
     return min(1.0, max(-1.0, (float(total @ total) - n) / (n * (n - 1))))
 
 
-def _some_pairs(texts: Sequence[str], seed: int) -> tuple[IntArray, IntArray]:
+def some_pairs(texts: Sequence[str], seed: int) -> tuple[IntArray, IntArray]:
     """All pairs (first < second) of rows, or so many as are compared, drawn alike in whatever order the texts come."""
     n = len(texts)
     if n * (n - 1) // 2 <= MOST_PAIRS:

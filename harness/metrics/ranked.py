@@ -30,7 +30,7 @@ class Ks(BinaryScoreMetric):
     0 to 1, higher is better: how far the best threshold separates the classes, whichever of them scores higher. Undefined
     unless both classes have rows. ``scipy.stats.ks_2samp(...).statistic``. Tables: ``ks`` (statistic, threshold: rows that
     score at least so much are taken; of several the highest) and ``ks_curve`` (threshold, share of the negatives and of the
-    positives taken).
+    positives taken; nothing at first). The interval comes from halves: rows that are drawn twice widen the largest gap.
     """
 
     name: ClassVar[str] = "ks"

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, TypeAlias, get_args
 import numpy as np
 
 from harness.metrics.lcs import lcs_lengths
-from harness.metrics.pairwise import Pairs, _some_pairs
+from harness.metrics.pairwise import Pairs, some_pairs
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.rougetokens import Alphabet, rouge_tokens
 from harness.metrics.stemming import Stems
@@ -101,7 +101,7 @@ class SelfRouge(PooledMetric):
 
     def _pooled(self, texts: Sequence[str]) -> _Pool:
         tokens = rouge_tokens(texts, self.tokenize or "ascii", Stems(longer_than=3) if self.stemmer else None).words
-        return _lcs_pairs(tokens, *_some_pairs(texts, self.seed)) if self.type == "L" else _grams(tokens, int(self.type))
+        return _lcs_pairs(tokens, *some_pairs(texts, self.seed)) if self.type == "L" else _grams(tokens, int(self.type))
 
     def _mean(self, pool: _Pool, rows: IntArray) -> float:
         if len(rows) < 2:

@@ -22,6 +22,9 @@ TokenPair: TypeAlias = tuple[Sequence[int], Sequence[int]]
 _SLICE = 256
 """Positions whose logits are held in float32 at a time."""
 
+_DECIMALS = 6
+"""Of the log-probabilities of single tokens."""
+
 _PROBE = ((5, 9, 14), (1, 2, 4))
 """Tokens of the contexts and of the continuations after each that a model is tried with: in two rows of unequal length, since
 no row is given more than the sum."""
@@ -35,17 +38,25 @@ _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, Attribut
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Summed natural log-probability of a continuation, and whether each of its tokens was the likeliest one."""
+    """Summed natural log-probability of a continuation, and whether each of its tokens was the likeliest one.
+
+    ``token_logprobs`` and ``token_entropies`` (nats) of each of its tokens, where they were asked for.
+    """
 
     logprob: float
     is_greedy: bool
+    token_logprobs: tuple[float, ...] = ()
+    token_entropies: tuple[float, ...] = ()
 
 
-def score_sequences(model: Any, pairs: Sequence[TokenPair], budget: int, widest: int) -> list[Scored | None]:
+def score_sequences(
+    model: Any, pairs: Sequence[TokenPair], budget: int, widest: int, *, by_token: bool = False
+) -> list[Scored | None]:
     """Score every continuation after its context; None where a sequence alone does not fit into memory.
 
     Neighbours that begin alike share rows of at most ``widest`` tokens (0: a row each), which hold and compute common tokens
-    once. Batches are formed by length under ``budget`` padded tokens. Results depend on neither beyond float32 noise.
+    once. Batches are formed by length under ``budget`` padded tokens. Results depend on neither beyond float32 noise. With
+    ``by_token`` they list every token.
     """
     jobs = _jobs(pairs, budget, widest)
     results: list[Sequence[Scored | None]] = [()] * len(jobs)
@@ -55,8 +66,8 @@ def score_sequences(model: Any, pairs: Sequence[TokenPair], budget: int, widest:
         for batch in pack([len(jobs[index].row) for index in kind], [1] * len(kind), budget):
             members = [kind[place] for place in batch]
             chosen = [jobs[index] for index in members]
-            for index, scored in zip(members, halving(chosen, partial(_score_batch, model))):
-                results[index] = scored if scored is not None else _apart(model, jobs[index], budget)
+            for index, scored in zip(members, halving(chosen, partial(_score_batch, model, by_token))):
+                results[index] = scored if scored is not None else _apart(model, jobs[index], budget, by_token)
     return [one for result in results for one in result]
 
 
@@ -93,16 +104,26 @@ def fit(pair: TokenPair, max_length: int) -> tuple[TokenPair, bool]:
     return (context[-room:], continuation), len(context) > room
 
 
-def rolling_windows(tokens: Sequence[int], prefix_token: int, max_length: int) -> list[TokenPair]:
-    """Windows that score every token of a text once, as lm-evaluation-harness rolls them with a context of one token.
+def rolling_windows(
+    tokens: Sequence[int], prefix_token: int | None, max_length: int, stride: int | None = None
+) -> list[TokenPair]:
+    """Windows that score every token of a text once; a window reads at most ``max_length`` tokens.
 
-    The first window is read after ``prefix_token`` (bos, or eos in models without one); each later one after the token before
-    it; the last one, which may be short, after as much of the text before it as the model can read.
+    The first window is read after ``prefix_token`` (bos, or eos in models without one); where that is None, the first token is
+    only read and not scored. The last token of a window is only predicted, never read.
+
+    Without ``stride``, as lm-evaluation-harness rolls with a context of one token: each window is read after the last token of
+    the one before, and the last window, which may score few, after as much of the text as the model can read. With ``stride``,
+    from 1 to ``max_length``, as the recipe of the transformers documentation does with its ``max_length`` at one more: each
+    window begins ``stride`` tokens after the one before and scores what that did not.
     """
-    windows: list[TokenPair] = [([prefix_token], tokens[:max_length])] if tokens else []
-    for start in range(max_length, len(tokens), max_length):
-        end = min(start + max_length, len(tokens))
-        windows.append((tokens[end - max_length - 1 : start], tokens[start:end]))
+    read = tokens if prefix_token is None else [prefix_token, *tokens]
+    windows: list[TokenPair] = []
+    begin, scored = 0, min(1, len(read))
+    while scored < len(read):
+        end = min((scored if stride is None else begin + 1) + max_length, len(read))
+        windows.append((read[max(0, end - max_length - 1) if stride is None else begin : scored], read[scored:end]))
+        begin, scored = begin + (stride or 0), end
     return windows
 
 
@@ -124,12 +145,12 @@ def _read(pair: TokenPair) -> list[int]:
     return [*pair[0], *pair[1]][:-1]
 
 
-def _apart(model: Any, job: _Job, budget: int) -> Sequence[Scored | None]:
+def _apart(model: Any, job: _Job, budget: int, by_token: bool) -> Sequence[Scored | None]:
     """A job that was too much for memory: once more with a row a pair, which is less at a time."""
-    return score_sequences(model, job.pairs, budget, 0) if len(job.pairs) > 1 else [None]
+    return score_sequences(model, job.pairs, budget, 0, by_token=by_token) if len(job.pairs) > 1 else [None]
 
 
-def _score_batch(model: Any, jobs: Sequence[_Job]) -> list[list[Scored]]:
+def _score_batch(model: Any, by_token: bool, jobs: Sequence[_Job]) -> list[list[Scored]]:
     import torch
 
     # The token at place i is predicted by the state before it; several may be predicted by one.
@@ -143,9 +164,12 @@ def _score_batch(model: Any, jobs: Sequence[_Job]) -> list[list[Scored]]:
     with torch.inference_mode(), logits_at(model, rows, columns):
         logits = model(**_inputs(model, [job.row for job in jobs]), use_cache=False).logits[0]
         logprobs, greedy = _gather(logits, states, targets)
+        entropies = _entropies(logits)[states.cpu()] if by_token else logprobs
     lengths = [len(sequence) for sequence in asked]
-    scored = iter([Scored(float(part.sum(dtype=torch.float64)), bool(best.all()))
-                   for part, best in zip(logprobs.split(lengths), greedy.split(lengths))])
+    parts = zip(logprobs.split(lengths), greedy.split(lengths), entropies.split(lengths))
+    scored = iter([Scored(float(part.sum(dtype=torch.float64)), bool(best.all()),
+                          _listed(part) if by_token else (), _listed(entropy) if by_token else ())
+                   for part, best, entropy in parts])
     return [list(islice(scored, len(job.pairs))) for job in jobs]
 
 
@@ -186,6 +210,23 @@ def _gather(logits: Any, states: Any, targets: Any) -> tuple[Any, Any]:
     normalisers = torch.cat([part.float().logsumexp(1) for part in parts])
     likeliest = torch.cat([part.argmax(1) for part in parts])
     return (logits[states, targets].float() - normalisers[states]).cpu(), (likeliest[states] == targets).cpu()
+
+
+def _entropies(logits: Any) -> Any:
+    """The entropy in nats of the distribution of each row of logits, on the CPU."""
+    import torch
+
+    found = []
+    for part in logits.split(_SLICE):
+        logprobs = part.float().log_softmax(1)
+        # A token that cannot come has p ln p = 0, not 0 times minus infinity.
+        found.append(-(logprobs.exp() * logprobs.clamp(min=torch.finfo(torch.float32).min)).sum(1))
+    return torch.cat(found).clamp(min=0).cpu()
+
+
+def _listed(values: Any) -> tuple[float, ...]:
+    """As many decimals as float32 is good for: more would only swell the journal."""
+    return tuple(round(value, _DECIMALS) for value in values.tolist())
 
 
 # ── whether a model can share rows ──

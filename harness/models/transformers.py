@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import BackendError
@@ -101,6 +102,15 @@ class Transformers:
         return {"backend": self.name, "source": loaded.identity, "dtype": self.dtype, "max_length": loaded.max_length,
                 "ends": sorted(loaded.ends), **loaded.prompts.signature()}
 
+    def facts(self) -> Mapping[str, int]:
+        """After ``open``: how big the model is, for the run record.
+
+        ``parameters_in_products`` are without an input embedding that is not also the output layer; ``bytes_in_memory`` are
+        of weights and buffers; ``context`` is in tokens; ``layers`` and ``attention_width`` are left out where the
+        configuration does not say.
+        """
+        return _facts(self._require())
+
     def start_task(self, task: TaskView) -> None:
         """Nothing of a task is needed."""
 
@@ -144,6 +154,23 @@ def _context_length(model: Any, tokenizer: Any) -> int:
             return int(getattr(config, attribute))
     # Tokenizers that know of no limit hold a huge number.
     return int(tokenizer.model_max_length) if tokenizer.model_max_length < 10**9 else _UNKNOWN_LENGTH
+
+
+def _facts(loaded: _Loaded) -> dict[str, int]:
+    model, config = loaded.model, loaded.model.config.get_text_config()
+    # parameters() gives a tensor that is used twice once.
+    parameters = sum(int(tensor.numel()) for tensor in model.parameters())
+    read, written = model.get_input_embeddings(), model.get_output_embeddings()
+    is_tied = read is not None and written is not None and read.weight is written.weight
+    facts = {
+        "parameters": parameters,
+        "parameters_in_products": parameters - (0 if read is None or is_tied else int(read.weight.numel())),
+        "bytes_in_memory": sum(int(t.numel()) * t.element_size() for t in (*model.parameters(), *model.buffers())),
+        "context": loaded.max_length,
+    }
+    layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_attention_heads", None)
+    size = getattr(config, "head_dim", None) or (getattr(config, "hidden_size", 0) // heads if heads else None)
+    return facts | ({"layers": int(layers)} if layers else {}) | ({"attention_width": heads * size} if heads and size else {})
 
 
 def _end_tokens(model: Any, prompts: Prompts) -> frozenset[int]:
@@ -190,7 +217,9 @@ class _Loaded:
             except Unanswerable as error:
                 yield _failed(call, str(error))
         sequences = [pair for _, pairs, _ in asked for pair in pairs]
-        scored = iter(score_sequences(self.model, sequences, self.batch_tokens, min(self.widest_row, self.max_length)))
+        by_token = any(_lists_tokens(call) for call, _, _ in asked)
+        widest = min(self.widest_row, self.max_length)
+        scored = iter(score_sequences(self.model, sequences, self.batch_tokens, widest, by_token=by_token))
         timing = Timing(time.perf_counter() - started)
         for call, pairs, truncated in asked:
             results = [next(scored) for _ in pairs]
@@ -204,12 +233,25 @@ class _Loaded:
     def _pairs(self, call: Call) -> tuple[list[TokenPair], bool]:
         """The token sequences that a call asks to have scored, and whether a prefix had to be cut."""
         if isinstance(call.request, Perplexity):
-            tokens = self.prompts.bare(call.request.text)
-            return rolling_windows(tokens, self.prompts.prefix_token, self.max_length), False
+            return self._windows(call.request), False
         assert isinstance(call.request, LogLikelihood)
         pairs = self.prompts.pairs(self.prompts.render(call.request.prefix), call.request.continuations)
         fitted = [fit(pair, self.max_length) for pair in pairs]
         return [pair for pair, _ in fitted], any(cut for _, cut in fitted)
+
+    def _windows(self, request: Perplexity) -> list[TokenPair]:
+        length = self.max_length if request.max_length is None else request.max_length
+        if not 1 <= length <= self.max_length:
+            raise Unanswerable(f"max_length must be from 1 to {self.max_length}, the model's context, got {length}")
+        if request.stride is not None and not 1 <= request.stride <= length:
+            raise Unanswerable(f"stride must be from 1 to {length}, the tokens that are read at once, got {request.stride}")
+        tokens, first = self.prompts.bare(request.text), self.prompts.prefix_token
+        if request.bos is True and self.prompts.tokenizer.bos_token_id is None:
+            raise Unanswerable("bos is true, but the model's tokenizer has no beginning-of-sequence token: write bos: auto, "
+                               "which reads the end-of-text token in its place")
+        # A text that brings the token along does not get it twice.
+        is_bare = request.bos is False or tokens[:1] == [first]
+        return rolling_windows(tokens, None if is_bare else first, length, request.stride)
 
     # ── text ──
 
@@ -249,13 +291,19 @@ def _failed(call: Call, reason: str) -> Output:
     return Output(call.key, None, error=reason, finish_reason="error")
 
 
+def _lists_tokens(call: Call) -> bool:
+    return isinstance(call.request, Perplexity) and call.request.token_logprobs
+
+
 def _likelihoods(call: Call, pairs: Sequence[TokenPair], scored: Sequence[Scored]) -> Likelihoods:
     lengths = [len(continuation) for _, continuation in pairs]
     if not isinstance(call.request, Perplexity):
         return Likelihoods(tuple(s.logprob for s in scored), tuple(lengths), tuple(s.is_greedy for s in scored))
-    text = call.request.text
+    text, lists_tokens = call.request.text, call.request.token_logprobs
     return Likelihoods((sum(s.logprob for s in scored),), (sum(lengths),), (all(s.is_greedy for s in scored),),
-                       n_words=_count_words(text), n_bytes=len(text.encode("utf-8")))
+                       n_words=_count_words(text), n_bytes=len(text.encode("utf-8")),
+                       token_logprobs=tuple(chain.from_iterable(s.token_logprobs for s in scored)) if lists_tokens else None,
+                       token_entropies=tuple(chain.from_iterable(s.token_entropies for s in scored)) if lists_tokens else None)
 
 
 def _count_words(text: str) -> int:

@@ -3,7 +3,7 @@
 Resampling n of n with replacement leaves about 37 % of the units out and doubles others: distinct-2 of such a resample lies
 far below that of the data, and no percentile of it covers the value. A half has no duplicates that the data does not have. Its
 value is that of a smaller sample, so that only its spread is used: a mean over n/2 of n units varies, given the data, exactly
-as much as a mean over n units varies between samples (Shao and Wu 1989, Annals of Statistics 17; Politis, Romano and Wolf 1999).
+as much as a mean over n units varies between samples (Shao and Wu 1989, Annals of Statistics 17).
 """
 
 from __future__ import annotations

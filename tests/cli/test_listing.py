@@ -28,8 +28,8 @@ def test_metrics_as_json(harness: Harness) -> None:
 
 def test_metrics_as_a_table(harness: Harness) -> None:
     said = harness("list", "metrics")
-    assert re.search(r"^bleu +text +↑ +0 … 100 +references, text +\S", said.out, re.MULTILINE)
-    assert re.search(r"^perplexity +likelihood +↓ +1 … ∞ ", said.out, re.MULTILINE)
+    assert re.search(r"^bleu +↑ +0 … 100 +references, text +\S", said.out, re.MULTILINE)
+    assert re.search(r"^perplexity +↓ +1 … ∞ ", said.out, re.MULTILINE)
     assert said.out.splitlines()[-1].startswith("next: harness list metrics ")
 
 

@@ -144,6 +144,7 @@ def test_brier_by_hand() -> None:
     squares = [0.25 + 0.09 + 0.04, 0.81 + 0.81, 1 + 1]
     assert measured("brier", ["a", "b", "b"], rows)[0] == pytest.approx(sum(squares[:2]) / 3 + 2 / 3)
     assert measured("brier", ["1", "0"], binary([0.7, 0.2]))[0] == pytest.approx((0.09 + 0.04) / 2)
+    assert measured("brier", ["b", "c"], [{"a": 1.0}, {"a": 0.5, "b": 0.5}])[0] == pytest.approx((2 + 1.5) / 2)  # c has 0
     assert metric("brier").prepare([Sample(t, target=t) for t in "abc"]).bounds == (0.0, 2.0)
     assert metric("brier").prepare([Sample(t, target=t) for t in "ab"]).bounds == (0.0, 1.0)
     worst, best = metric("brier").prepare([Sample(t, target=t) for t in "abc"]).extremes(Sample("1", target="a")) or ((), ())

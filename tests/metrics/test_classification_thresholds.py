@@ -80,11 +80,11 @@ def test_kappa_knows_the_order_of_numbers() -> None:
     assert value("cohen_kappa(weights=linear,order=[1,10,2])", targets, answers) == pytest.approx(1 - 2 / (20 / 5))
     swapped = value("cohen_kappa(weights=linear,order=[2,1,10])", targets, answers)
     assert swapped == pytest.approx(1 - 4 / ((2 * (2 * 1 + 1 * 2) + 2 * (2 * 2 * 2)) / 5))
-    # as text these sort 1 10 2 20 3: the answers 10 and 20 to 3 are one place and two off
-    near, far = (value("cohen_kappa(weights=linear)", ["1", "2", "3", "10", "20"], ["1", "2", a, "10", "20"]) for a in ("10", "20"))
-    assert near == pytest.approx(1 - 1 / (1 * (1 + 2 + 3 * 2 + 4) / 5 + (1 + 1 + 2 * 2 + 3) / 5 + (2 + 1 + 2 + 2) / 5
-                                          + (3 + 2 + 0 + 1) / 5 + (4 + 3 + 1 * 2 + 0) / 5))  # fmt: skip
-    assert near > far
+    # as text these sort 1 10 2 20 3; the answers 10 and 20 to 3 are one and two places off
+    targets = ["1", "2", "3", "10", "20"]
+    near, far = (value("cohen_kappa(weights=linear)", targets, ["1", "2", wrong, "10", "20"]) for wrong in ("10", "20"))
+    assert near == pytest.approx(1 - 1 / ((11 + 8 + 7 + 6 + 9) / 5))  # Σ|i-j| to the answers at 0 1 3 3 4
+    assert far == pytest.approx(1 - 2 / ((12 + 9 + 8 + 7 + 8) / 5))  # 0 1 4 3 4
     with pytest.raises(MetricError, match="cohen_kappa: order must name every label once; '1' is in one of both only"):
         value("cohen_kappa(order=[2,10])", targets, answers)
 

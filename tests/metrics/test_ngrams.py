@@ -54,7 +54,7 @@ def test_numbers_too_large_for_one_word_are_sorted_as_well():
     predictions, references = [[huge, 5, huge, 5]], [[[5, huge, 5, 7]]]
     tokens = as_tokens([predictions[0], references[0][0]])
     assert ngrams.clipped_matches(tokens, np.array([0, 0]), 1, 1).tolist() == [[3.0]]
-    keys, positions = ngrams._sorted_together(np.array([huge, 1, huge, 0]), np.arange(4))
+    keys, positions = ngrams.sorted_together(np.array([huge, 1, huge, 0]), np.arange(4))
     assert (keys.tolist(), positions.tolist()) == ([0, 1, huge, huge], [3, 1, 0, 2])
 
 

@@ -24,8 +24,8 @@ def pairs(shared_data: SharedData) -> Pairs:
     """Real translations with one, two and three references, of which the first is right; an empty one, emoji, a long one."""
     lines = [(shared_data("wmt17_ende") / name).read_text("utf-8").split("\n")
              for name in ("newstest2017.uedin-nmt.4722.en-de.txt", "reference.de.txt", "newstest2017.KIT.4950.en-de.txt")]
-    texts = [*lines[0][:40], "", "Grüße 😀", "Wort " * 700, lines[0][3]]
-    references = [lines[1][i : i + 1] + lines[2][i : i + i % 3] for i in range(40)]
+    texts = [*lines[0][:12], "", "Grüße 😀", "Wort " * 520, lines[0][3]]
+    references = [lines[1][i : i + 1] + lines[2][i : i + i % 3] for i in range(12)]
     return texts, [*references, ["nichts"], ["Gruß 😀", ""], [" ".join(lines[1][:12])], [lines[0][3]]]
 
 
@@ -45,10 +45,10 @@ def test_bertscore(pairs: Pairs, layer: int, idf: bool, monkeypatch: pytest.Monk
     expected = np.stack([side.numpy() for side in theirs.score(texts, references)], axis=1)
     found = bertscore(texts, references, encoder(), layer=layer, idf=idf)
     np.testing.assert_allclose(found.stats[:, :3], expected, atol=1e-5)
-    assert found.stats[40, :3].tolist() == [0, 0, 0]
+    assert found.stats[12, :3].tolist() == [0, 0, 0]
     assert found.stats[-1, :3] == pytest.approx(1, abs=1e-6)
     assert found.value == pytest.approx(expected[:, 2].mean(), abs=1e-5)
-    assert np.ptp(expected[:40, 2]) > 0.2
+    assert np.ptp(expected[:12, 2]) > 0.2
 
 
 def test_through_the_metric_with_a_baseline(pairs: Pairs, tmp_path: Path) -> None:

@@ -57,7 +57,8 @@ def test_groundedness_labels(grounded: tuple[list[str], list[float]]) -> None:
         "roc_auc": sk.roc_auc_score(y, s), "roc_curve": sk.roc_auc_score(y, s), "auc_grade": sk.roc_auc_score(y, s),
         "gini": 2 * sk.roc_auc_score(y, s) - 1, "average_precision": sk.average_precision_score(y, s),
         "pr_curve": sk.average_precision_score(y, s), "pr_auc": sk.auc(recall, precision),
-        "ks": scipy_stats.ks_2samp(s[y], s[~y], method="asymp").statistic, "log_loss": sk.log_loss(y, s), "brier": sk.brier_score_loss(y, s),
+        "ks": scipy_stats.ks_2samp(s[y], s[~y], method="asymp").statistic, "log_loss": sk.log_loss(y, s),
+        "brier": sk.brier_score_loss(y, s),
         "sharpness": s.var(),
     }  # fmt: skip
     for spec, value in expected.items():

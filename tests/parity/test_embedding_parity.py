@@ -21,6 +21,7 @@ from harness.metrics import clusterings, clusters, embeddingpairs, geometry, sim
 from harness.metrics.kmeans import k_means
 from harness.plugins import metric
 from tests.parity.embedded import intents, outputs_of, value_of
+from tests.parity.stubs import without_torchvision
 
 SharedData = Callable[[str], Path]
 BANKING = "banking77/test.csv"
@@ -100,7 +101,7 @@ def test_pairs_and_triplets_of_real_vectors(shared_data: SharedData) -> None:
 def test_cross_modal_recall(k: int, shared_data: SharedData) -> None:
     """Vectors and noisy copies of them; the twin ranks one query at a time. torchmetrics' hit rate on the same scores."""
     torch = pytest.importorskip("torch")
-    torchmetrics = pytest.importorskip("torchmetrics")
+    torchmetrics = without_torchvision("torchmetrics")
     vectors, _ = intents(shared_data(BANKING))
     images = vectors + np.random.default_rng(1).normal(0, 0.2, vectors.shape)
     similarities = sk.pairwise.cosine_similarity(vectors, images)
