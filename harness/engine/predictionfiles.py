@@ -217,7 +217,8 @@ def _rows(source: Source, form: Form, wants: Wants) -> Rows:
 
 def _check_columns(rows: Rows, wants: Wants, reading: Reading, truth: Truth | None) -> None:
     """Refuse a named column that is nowhere. Where only scores are measured the label may stand beside the targets."""
-    rows.check_column(reading.field)
+    for column in (reading.field or "").split(",") if wants.family == "ratings" else [reading.field]:
+        rows.check_column(column.strip() if column else None)
     rows.check_column(reading.score)
     if truth is None:
         rows.check_column(reading.target)

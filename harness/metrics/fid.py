@@ -69,7 +69,7 @@ class FrechetDistance(ReferencePool):
         variance = float(((vectors - shift) ** 2).sum()) / (len(rows) - 1)
         shared = _root(projected - projected.mean(axis=0))
         overlap = float(np.linalg.svd(shared, compute_uv=False).sum())
-        return max(float(shift @ shift) + variance + float((pool.root**2).sum()) - overlap, 0.0)
+        return max(float(shift @ shift) + variance + float((pool.root**2).sum()) - 2 * overlap, 0.0)
 
 
 def _root(centred: FloatArray) -> FloatArray:

@@ -20,8 +20,8 @@ from tests.parity.embedded import outputs_of, value_of
 
 SETTINGS = make_settings(seed=0, level=0.95, n_bootstrap=200)
 POOLED = ("average_pairwise_distance", "average_pairwise_distance(distance=cosine)", "uniformity", "silhouette",
-          "davies_bouldin", "calinski_harabasz", "inertia", "inertia(k=3)", "v_measure", "ari", "nmi", "uniqueness(tolerance=0.5)", "mmd", "fid",
-          "kid", "prdc", "prdc(measure=density)", "mode_coverage(k=3)")  # fmt: skip
+          "davies_bouldin", "calinski_harabasz", "inertia", "inertia(k=3)", "v_measure", "ari", "nmi",
+          "uniqueness(tolerance=0.5)", "mmd", "fid", "kid", "prdc", "prdc(measure=density)", "mode_coverage(k=3)")  # fmt: skip
 AGAINST = ("mmd", "fid", "kid", "prdc", "mode_coverage")
 
 
@@ -51,7 +51,7 @@ def test_the_interval_holds_the_value_and_is_not_the_bootstraps(spec: str) -> No
         assert spec.startswith(("mmd", "kid", "mode")), found
 
 
-@pytest.mark.parametrize(("spec", "factor"), [("average_pairwise_distance", 1.5), ("inertia", 2.5), ("silhouette", 2.0)])
+@pytest.mark.parametrize(("spec", "factor"), [("average_pairwise_distance", 1.5), ("inertia", 1.6), ("silhouette", 2.0)])
 def test_the_spread_is_that_of_new_samples(spec: str, factor: float) -> None:
     """Against the standard deviation over 25 fresh draws of the population, of more rows than are resampled."""
     n = 1100
