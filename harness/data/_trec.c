@@ -67,16 +67,18 @@ static const byte *digits_of(const byte *p, const byte *end, uint64_t *digits)
 static int number(const byte *first, const byte *end, double *value)
 {
     uint64_t digits = 0, power = 0;
-    const byte *whole = first + (*first == '-'), *p = digits_of(whole, end, &digits), *part = p;
-    Py_ssize_t n_digits = p - whole;
-    if (p < end && *p == '.' && n_digits) {
-        part = p + 1;
-        p = digits_of(part, end, &digits);
-        n_digits += p - part;
-    }
-    if (!n_digits || p == part - 1 + (part > whole + n_digits - (p - part)))
+    const byte *whole = first + (*first == '-'), *p = digits_of(whole, end, &digits);
+    Py_ssize_t n_digits = p - whole, places = 0;
+    if (!n_digits)
         return 0;
-    Py_ssize_t places = p - part;
+    if (p < end && *p == '.') {
+        const byte *part = p + 1;
+        p = digits_of(part, end, &digits);
+        places = p - part;
+        n_digits += places;
+        if (!places)
+            return 0;
+    }
     if (p < end && (*p | 32) == 'e') {
         int is_negative = ++p < end && *p == '-';
         p += p < end && (*p == '-' || *p == '+');
@@ -119,21 +121,310 @@ static Word next_word(const byte *p, const byte *end)
     return word;
 }
 
-/* The hash of runlines.hashes: eight bytes at a time, the first one the lowest. ``marks`` collects the bits of all bytes. */
-static uint64_t hash_of(const byte *p, Py_ssize_t length, uint64_t *marks)
+static uint64_t eight_bytes(const byte *p)
+{
+    uint64_t word = 0;
+    for (int i = 0; i < 8; i++)
+        word |= (uint64_t)p[i] << 8 * i;
+    return word;
+}
+
+/* The hash of runlines.hashes: eight bytes at a time, the first one the lowest. Bytes before ``limit`` may be looked at, and
+   ``marks`` collects the bits of those that count. */
+static uint64_t hash_of(const byte *p, Py_ssize_t length, const byte *limit, uint64_t *marks)
 {
     uint64_t mixed = (uint64_t)length * ODD;
     for (; length > 0; p += 8, length -= 8) {
         uint64_t word = 0;
-        if (length >= 8)
-            for (int i = 0; i < 8; i++)
-                word |= (uint64_t)p[i] << 8 * i;
+        if (limit - p >= 8)
+            word = eight_bytes(p) & (length < 8 ? ((uint64_t)1 << 8 * length) - 1 : ~(uint64_t)0);
         else
-            for (int i = 0; i < (int)length; i++)
+            for (int i = 0; i < (int)(limit - p < length ? limit - p : length); i++)
                 word |= (uint64_t)p[i] << 8 * i;
         *marks |= word;
         mixed = (mixed ^ word) * ODD;
         mixed ^= mixed >> 32;
     }
     return mixed;
+}
+
+static Py_ssize_t n_lines(const byte *p, const byte *end)
+{
+    Py_ssize_t n = p < end && end[-1] != '\n';
+    for (; p < end; p++)
+        n += *p == '\n';
+    return n;
+}
+
+/* Columns to write to, of ``room`` lines, and how far they are filled. */
+typedef struct {
+    int32_t *codes, *offsets;
+    byte *ids;
+    double *scores;
+    float *singles;
+    uint64_t *hashes, marks;
+    Py_ssize_t room, n, ids_room, ids_used;
+    int falls;
+} Columns;
+
+/* The number of a query in order of appearance; -1 with an error set if its name is not UTF-8. */
+static long code_of(PyObject *queries, Word name)
+{
+    PyObject *key = PyUnicode_DecodeUTF8((const char *)name.first, name.end - name.first, "strict"), *value = NULL;
+    long code = -1;
+    if (key == NULL)
+        return -1;
+    value = PyDict_GetItemWithError(queries, key);
+    if (value != NULL)
+        code = PyLong_AsLong(value);
+    else if (!PyErr_Occurred() && (value = PyLong_FromSsize_t(PyDict_Size(queries))) != NULL) {
+        code = PyDict_SetItem(queries, key, value) < 0 ? -1 : (long)PyDict_Size(queries) - 1;
+        Py_DECREF(value);
+    }
+    Py_DECREF(key);
+    return code;
+}
+
+/* Append a line. False if there is no room. */
+static int append(Columns *out, long code, Word document, double score, const byte *limit)
+{
+    Py_ssize_t length = document.end - document.first, n = out->n;
+    if (n >= out->room || length > out->ids_room - out->ids_used)
+        return 0;
+    memcpy(out->ids + out->ids_used, document.first, length);
+    out->hashes[n] = hash_of(document.first, length, limit, &out->marks);
+    out->codes[n] = (int32_t)code;
+    out->scores[n] = score;
+    out->singles[n] = (float)score;
+    out->falls |= n && (code < out->codes[n - 1] || (code == out->codes[n - 1] && out->singles[n] > out->singles[n - 1]));
+    out->ids_used += length;
+    out->offsets[n + 1] = (int32_t)out->ids_used;
+    out->n = n + 1;
+    return 1;
+}
+
+/* Fill the columns. False if a line is not as it must be; an error may be set then. */
+static int fill(Columns *out, PyObject *queries, const byte *p, const byte *limit)
+{
+    Word known = {p, p};
+    long code = -1;
+    for (const byte *end; p < limit; p = end + 1) {
+        Word word[6];
+        double score;
+        int n = 0;
+        end = memchr(p, '\n', limit - p);
+        end = end == NULL ? limit : end;
+        for (const byte *at = p; n < 6; at = word[n++].end) {
+            word[n] = next_word(at, end);
+            if (word[n].first == word[n].end)
+                break;
+        }
+        if (n == 0 && word[0].first == end)
+            continue;
+        if (n < 6 || !number(word[4].first, word[4].end, &score))
+            return 0;
+        Py_ssize_t length = word[0].end - word[0].first;
+        if (code < 0 || length != known.end - known.first || memcmp(word[0].first, known.first, length) != 0) {
+            known = word[0];
+            code = code_of(queries, known);
+        }
+        if (code < 0 || code > INT32_MAX || !append(out, code, word[2], score, limit))
+            return 0;
+    }
+    return 1;
+}
+
+static PyObject *read_lines(PyObject *module, PyObject *args)
+{
+    Py_buffer data, to[6];
+    PyObject *queries, *result = NULL;
+    if (!PyArg_ParseTuple(args, "y*w*w*w*w*w*w*:read_lines", &data, to, to + 1, to + 2, to + 3, to + 4, to + 5))
+        return NULL;
+    Columns out = {to[0].buf, to[1].buf, to[2].buf, to[3].buf, to[4].buf, to[5].buf, 0, to[0].len / 4, 0, to[2].len, 0, 0};
+    int has_room = to[1].len >= 4 && to[1].len / 4 - 1 >= out.room && to[3].len / 8 >= out.room && to[4].len / 4 >= out.room &&
+                   to[5].len / 8 >= out.room;
+    out.ids_room = out.ids_room > INT32_MAX ? INT32_MAX : out.ids_room;
+    if (has_room && (queries = PyDict_New()) != NULL) {
+        out.offsets[0] = 0;
+        if (fill(&out, queries, data.buf, (const byte *)data.buf + data.len))
+            result = Py_BuildValue("(OnnOO)", queries, out.n, out.ids_used, out.falls ? Py_True : Py_False,
+                                   out.marks & HIGH_BITS ? Py_False : Py_True);
+        else if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+            PyErr_Clear();
+            result = Py_NewRef(Py_None);
+        }
+        Py_DECREF(queries);
+    } else if (!has_room)
+        PyErr_SetString(PyExc_ValueError, "read_lines: the columns must have room for as many lines");
+    PyBuffer_Release(&data);
+    for (int i = 0; i < 6; i++)
+        PyBuffer_Release(to + i);
+    return result;
+}
+
+static PyObject *count_lines(PyObject *module, PyObject *data_of)
+{
+    Py_buffer data;
+    if (PyObject_GetBuffer(data_of, &data, PyBUF_SIMPLE) < 0)
+        return NULL;
+    Py_ssize_t n = n_lines(data.buf, (const byte *)data.buf + data.len);
+    PyBuffer_Release(&data);
+    return PyLong_FromSsize_t(n);
+}
+
+/* ── look-ups ────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+/* Lines in the order of their queries: query i has ``bounds[i]`` to ``bounds[i + 1]``. */
+typedef struct {
+    Py_buffer from[4];
+    const int64_t *bounds;
+    const int32_t *offsets;
+    const byte *ids;
+    const uint64_t *hashes;
+    Py_ssize_t n_queries, n, n_bytes;
+} Lines;
+
+/* Slots that hold a number from 1 on, or 0; at least half of them stay empty. */
+typedef struct {
+    uint32_t *slots;
+    Py_ssize_t room;
+    uint64_t mask;
+    int shift;
+} Table;
+
+static int take_lines(PyObject *four, Lines *lines)
+{
+    Py_buffer *from = lines->from;
+    if (!PyArg_ParseTuple(four, "y*y*y*y*", from, from + 1, from + 2, from + 3))
+        return 0;
+    lines->bounds = from[0].buf, lines->offsets = from[1].buf, lines->ids = from[2].buf, lines->hashes = from[3].buf;
+    lines->n_queries = from[0].len / 8 - 1, lines->n_bytes = from[2].len, lines->n = from[3].len / 8;
+    Py_ssize_t n_offsets = from[1].len / 4 - 1;
+    lines->n = n_offsets < lines->n ? (n_offsets < 0 ? 0 : n_offsets) : lines->n;
+    return 1;
+}
+
+static void release_lines(Lines *lines)
+{
+    for (int i = 0; i < 4; i++)
+        PyBuffer_Release(lines->from + i);
+}
+
+static Word id_of(const Lines *lines, Py_ssize_t line)
+{
+    int32_t first = lines->offsets[line], end = lines->offsets[line + 1];
+    int is_inside = 0 <= first && first <= end && end <= lines->n_bytes;
+    return (Word){lines->ids + (is_inside ? first : 0), lines->ids + (is_inside ? end : 0)};
+}
+
+static int is_same(Word word, const byte *text, Py_ssize_t length)
+{
+    return word.end - word.first == length && memcmp(word.first, text, length) == 0;
+}
+
+/* The lines of a query; False if there is no such query. */
+static int span_of(const Lines *lines, Py_ssize_t query, Py_ssize_t *first, Py_ssize_t *end)
+{
+    if (query < 0 || query >= lines->n_queries)
+        return 0;
+    *first = (Py_ssize_t)lines->bounds[query], *end = (Py_ssize_t)lines->bounds[query + 1];
+    return 0 <= *first && *first <= *end && *end <= lines->n;
+}
+
+/* Make room for n numbers and empty all slots. */
+static int clear(Table *table, Py_ssize_t n)
+{
+    int bits = 4;
+    while (((Py_ssize_t)1 << bits) < 2 * n && bits < 31)
+        bits++;
+    Py_ssize_t size = (Py_ssize_t)1 << bits;
+    if (2 * n > size)
+        return 0;
+    if (size > table->room) {
+        PyMem_Free(table->slots);
+        table->slots = PyMem_Malloc(size * sizeof *table->slots);
+        table->room = table->slots == NULL ? 0 : size;
+    }
+    if (table->slots == NULL)
+        return 0;
+    memset(table->slots, 0, size * sizeof *table->slots);
+    table->mask = (uint64_t)size - 1, table->shift = 64 - bits;
+    return 1;
+}
+
+static uint64_t slot_of(const Table *table, uint64_t hash)
+{
+    return hash * ALSO_ODD >> table->shift;
+}
+
+/* 1 if a document stands twice in a query, 0 if none does, -1 if that cannot be told. */
+static int repeats_in(const Lines *lines, Table *table)
+{
+    for (Py_ssize_t query = 0, first, end; query < lines->n_queries; query++) {
+        if (!span_of(lines, query, &first, &end) || !clear(table, end - first))
+            return -1;
+        for (Py_ssize_t line = first; line < end; line++) {
+            uint64_t at = slot_of(table, lines->hashes[line]);
+            for (; table->slots[at]; at = (at + 1) & table->mask) {
+                Py_ssize_t other = first + table->slots[at] - 1;
+                if (lines->hashes[line] != lines->hashes[other])
+                    continue;
+                Word word = id_of(lines, line);
+                if (is_same(id_of(lines, other), word.first, word.end - word.first))
+                    return 1;
+            }
+            table->slots[at] = (uint32_t)(line - first + 1);
+        }
+    }
+    return 0;
+}
+
+static PyObject *has_repeats(PyObject *module, PyObject *four)
+{
+    Lines lines;
+    Table table = {NULL, 0, 0, 0};
+    if (!take_lines(four, &lines))
+        return NULL;
+    int found = repeats_in(&lines, &table);
+    PyMem_Free(table.slots);
+    release_lines(&lines);
+    return Py_NewRef(found < 0 ? Py_None : found ? Py_True : Py_False);
+}
+
+typedef struct {
+    const byte *text;
+    Py_ssize_t length;
+    uint64_t hash;
+    int64_t grade;
+} Judgement;
+
+/* Judged documents that were found: which query asked, line, grade. */
+typedef struct {
+    int64_t *query, *line, *grade;
+    Py_ssize_t room, n;
+} Found;
+
+/* The judgements of one query, and a table of them by hash. False if they are not strings and integers, with or without an
+   error. */
+static int take_judgements(PyObject *grades, Judgement *judgements, Table *table)
+{
+    PyObject *key, *value;
+    uint64_t marks = 0;
+    if (!clear(table, PyDict_Size(grades)))
+        return 0;
+    for (Py_ssize_t place = 0, n = 0; PyDict_Next(grades, &place, &key, &value); n++) {
+        Judgement *one = judgements + n;
+        if (!PyUnicode_Check(key) || !PyLong_Check(value))
+            return 0;
+        one->text = (const byte *)PyUnicode_AsUTF8AndSize(key, &one->length);
+        one->grade = PyLong_AsLongLong(value);
+        if (one->text == NULL || (one->grade == -1 && PyErr_Occurred()))
+            return 0;
+        one->hash = hash_of(one->text, one->length, one->text + one->length, &marks);
+        uint64_t at = slot_of(table, one->hash);
+        while (table->slots[at])
+            at = (at + 1) & table->mask;
+        table->slots[at] = (uint32_t)(n + 1);
+    }
+    return 1;
 }
