@@ -115,6 +115,11 @@ class Metric:
         """Values under each row of weights: ``float64[n, d], float64[B, n] -> float64[B]``; NaN where undefined."""
         return self.finish(weights @ stats)
 
+    def for_weights(self, stats: FloatArray) -> Callable[[FloatArray], FloatArray] | None:
+        """:meth:`aggregate` with everything done that does not depend on the weights (sorting, say), as a function of the
+        weights; None where there is no such thing. It is what a bootstrap calls again and again."""
+        return None
+
     def rows(self, stats: FloatArray) -> FloatArray:
         """The value of every row by itself, ``float64[n]``; NaN where one row alone has none."""
         if self.is_additive:

@@ -1,8 +1,8 @@
-/* The lines of a TREC run as columns, read in one pass; documents that stand twice in a query; the judged ones.
+/* The lines of a TREC run as columns, read in one pass.
 
-   Everything here has a twin in Python (runlines.py, trec.py) that gives the same values and tells what is wrong. Where a file
-   is not as nearly all are, or a number, a name or a memory block is out of the ordinary, a function returns None and the twin
-   does the work. Only the limited API of Python 3.11 is used: one build serves all later versions. */
+   trec.py does the same without this file, and gives the same values. Where a line is not as nearly all are, or a number or a
+   name is out of the ordinary, read_lines() gives None, and the other way is taken, which can also tell what is wrong. Only
+   the limited API of Python 3.11 is used: one build serves all later versions. */
 
 #define Py_LIMITED_API 0x030b0000
 #define PY_SSIZE_T_CLEAN
@@ -14,7 +14,7 @@
 
 typedef unsigned char byte;
 
-static const uint64_t ODD = 0x9E3779B97F4A7C15u, ALSO_ODD = 0xD6E8FEB86659FD93u, HIGH_BITS = 0x8080808080808080u;
+static const uint64_t ODD = 0x9E3779B97F4A7C15u, HIGH_BITS = 0x8080808080808080u;
 static const double TENS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                               1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
@@ -39,8 +39,7 @@ static double divided(uint64_t digits, int places)
 }
 #endif
 
-/* As float() does it. False where that does not fit into single words; 0 and infinity are left to the twin too, if digits
-   other than 0 led to them. */
+/* As float() does it, for numbers that are not so easy. False for 0 and infinity, and where the text is too long. */
 static int any_number(const byte *first, const byte *end, double *value)
 {
     char text[128], *stop;
@@ -146,14 +145,6 @@ static uint64_t hash_of(const byte *p, Py_ssize_t length, const byte *limit, uin
         mixed ^= mixed >> 32;
     }
     return mixed;
-}
-
-static Py_ssize_t n_lines(const byte *p, const byte *end)
-{
-    Py_ssize_t n = p < end && end[-1] != '\n';
-    for (; p < end; p++)
-        n += *p == '\n';
-    return n;
 }
 
 /* Columns to write to, of ``room`` lines, and how far they are filled. */
@@ -262,169 +253,29 @@ static PyObject *read_lines(PyObject *module, PyObject *args)
     return result;
 }
 
-static PyObject *count_lines(PyObject *module, PyObject *data_of)
+static PyObject *count_lines(PyObject *module, PyObject *source)
 {
     Py_buffer data;
-    if (PyObject_GetBuffer(data_of, &data, PyBUF_SIMPLE) < 0)
+    Py_ssize_t n = 0;
+    if (PyObject_GetBuffer(source, &data, PyBUF_SIMPLE) < 0)
         return NULL;
-    Py_ssize_t n = n_lines(data.buf, (const byte *)data.buf + data.len);
+    for (const byte *p = data.buf, *end = p + data.len; p < end; n++) {
+        const byte *stop = memchr(p, '\n', end - p);
+        p = stop == NULL ? end : stop + 1;
+    }
     PyBuffer_Release(&data);
     return PyLong_FromSsize_t(n);
 }
 
-/* ── look-ups ────────────────────────────────────────────────────────────────────────────────────────────────────────── */
+static PyMethodDef METHODS[] = {
+    {"count_lines", count_lines, METH_O, NULL},
+    {"read_lines", read_lines, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
 
-/* Lines in the order of their queries: query i has ``bounds[i]`` to ``bounds[i + 1]``. */
-typedef struct {
-    Py_buffer from[4];
-    const int64_t *bounds;
-    const int32_t *offsets;
-    const byte *ids;
-    const uint64_t *hashes;
-    Py_ssize_t n_queries, n, n_bytes;
-} Lines;
+static struct PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, .m_name = "harness.data._trec", .m_methods = METHODS};
 
-/* Slots that hold a number from 1 on, or 0; at least half of them stay empty. */
-typedef struct {
-    uint32_t *slots;
-    Py_ssize_t room;
-    uint64_t mask;
-    int shift;
-} Table;
-
-static int take_lines(PyObject *four, Lines *lines)
+PyMODINIT_FUNC PyInit__trec(void)
 {
-    Py_buffer *from = lines->from;
-    if (!PyArg_ParseTuple(four, "y*y*y*y*", from, from + 1, from + 2, from + 3))
-        return 0;
-    lines->bounds = from[0].buf, lines->offsets = from[1].buf, lines->ids = from[2].buf, lines->hashes = from[3].buf;
-    lines->n_queries = from[0].len / 8 - 1, lines->n_bytes = from[2].len, lines->n = from[3].len / 8;
-    Py_ssize_t n_offsets = from[1].len / 4 - 1;
-    lines->n = n_offsets < lines->n ? (n_offsets < 0 ? 0 : n_offsets) : lines->n;
-    return 1;
-}
-
-static void release_lines(Lines *lines)
-{
-    for (int i = 0; i < 4; i++)
-        PyBuffer_Release(lines->from + i);
-}
-
-static Word id_of(const Lines *lines, Py_ssize_t line)
-{
-    int32_t first = lines->offsets[line], end = lines->offsets[line + 1];
-    int is_inside = 0 <= first && first <= end && end <= lines->n_bytes;
-    return (Word){lines->ids + (is_inside ? first : 0), lines->ids + (is_inside ? end : 0)};
-}
-
-static int is_same(Word word, const byte *text, Py_ssize_t length)
-{
-    return word.end - word.first == length && memcmp(word.first, text, length) == 0;
-}
-
-/* The lines of a query; False if there is no such query. */
-static int span_of(const Lines *lines, Py_ssize_t query, Py_ssize_t *first, Py_ssize_t *end)
-{
-    if (query < 0 || query >= lines->n_queries)
-        return 0;
-    *first = (Py_ssize_t)lines->bounds[query], *end = (Py_ssize_t)lines->bounds[query + 1];
-    return 0 <= *first && *first <= *end && *end <= lines->n;
-}
-
-/* Make room for n numbers and empty all slots. */
-static int clear(Table *table, Py_ssize_t n)
-{
-    int bits = 4;
-    while (((Py_ssize_t)1 << bits) < 2 * n && bits < 31)
-        bits++;
-    Py_ssize_t size = (Py_ssize_t)1 << bits;
-    if (2 * n > size)
-        return 0;
-    if (size > table->room) {
-        PyMem_Free(table->slots);
-        table->slots = PyMem_Malloc(size * sizeof *table->slots);
-        table->room = table->slots == NULL ? 0 : size;
-    }
-    if (table->slots == NULL)
-        return 0;
-    memset(table->slots, 0, size * sizeof *table->slots);
-    table->mask = (uint64_t)size - 1, table->shift = 64 - bits;
-    return 1;
-}
-
-static uint64_t slot_of(const Table *table, uint64_t hash)
-{
-    return hash * ALSO_ODD >> table->shift;
-}
-
-/* 1 if a document stands twice in a query, 0 if none does, -1 if that cannot be told. */
-static int repeats_in(const Lines *lines, Table *table)
-{
-    for (Py_ssize_t query = 0, first, end; query < lines->n_queries; query++) {
-        if (!span_of(lines, query, &first, &end) || !clear(table, end - first))
-            return -1;
-        for (Py_ssize_t line = first; line < end; line++) {
-            uint64_t at = slot_of(table, lines->hashes[line]);
-            for (; table->slots[at]; at = (at + 1) & table->mask) {
-                Py_ssize_t other = first + table->slots[at] - 1;
-                if (lines->hashes[line] != lines->hashes[other])
-                    continue;
-                Word word = id_of(lines, line);
-                if (is_same(id_of(lines, other), word.first, word.end - word.first))
-                    return 1;
-            }
-            table->slots[at] = (uint32_t)(line - first + 1);
-        }
-    }
-    return 0;
-}
-
-static PyObject *has_repeats(PyObject *module, PyObject *four)
-{
-    Lines lines;
-    Table table = {NULL, 0, 0, 0};
-    if (!take_lines(four, &lines))
-        return NULL;
-    int found = repeats_in(&lines, &table);
-    PyMem_Free(table.slots);
-    release_lines(&lines);
-    return Py_NewRef(found < 0 ? Py_None : found ? Py_True : Py_False);
-}
-
-typedef struct {
-    const byte *text;
-    Py_ssize_t length;
-    uint64_t hash;
-    int64_t grade;
-} Judgement;
-
-/* Judged documents that were found: which query asked, line, grade. */
-typedef struct {
-    int64_t *query, *line, *grade;
-    Py_ssize_t room, n;
-} Found;
-
-/* The judgements of one query, and a table of them by hash. False if they are not strings and integers, with or without an
-   error. */
-static int take_judgements(PyObject *grades, Judgement *judgements, Table *table)
-{
-    PyObject *key, *value;
-    uint64_t marks = 0;
-    if (!clear(table, PyDict_Size(grades)))
-        return 0;
-    for (Py_ssize_t place = 0, n = 0; PyDict_Next(grades, &place, &key, &value); n++) {
-        Judgement *one = judgements + n;
-        if (!PyUnicode_Check(key) || !PyLong_Check(value))
-            return 0;
-        one->text = (const byte *)PyUnicode_AsUTF8AndSize(key, &one->length);
-        one->grade = PyLong_AsLongLong(value);
-        if (one->text == NULL || (one->grade == -1 && PyErr_Occurred()))
-            return 0;
-        one->hash = hash_of(one->text, one->length, one->text + one->length, &marks);
-        uint64_t at = slot_of(table, one->hash);
-        while (table->slots[at])
-            at = (at + 1) & table->mask;
-        table->slots[at] = (uint32_t)(n + 1);
-    }
-    return 1;
+    return PyModuleDef_Init(&MODULE);
 }

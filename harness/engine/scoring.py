@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from harness.codec import digest
 from harness.protocols import Backend, Metric
-from harness.stats.bootstrap import Aggregate, Finish
+from harness.stats.bootstrap import Aggregate, Finish, Once
 from harness.stats.estimate import estimate, missing_rows
 from harness.store import MetricColumn
 from harness.types import Estimate, FloatArray, Output, Sample, Table
@@ -206,7 +207,16 @@ class Scorer:
 
 
 def aggregate_of(metric: Metric) -> Aggregate:
-    return metric.aggregate
+    """Its aggregate; what does not depend on the weights is done once where the metric can tell it apart."""
+    return metric.aggregate if type(metric).for_weights is Metric.for_weights else Once(_prepared(metric))
+
+
+def _prepared(metric: Metric) -> Callable[[FloatArray], Callable[[FloatArray], FloatArray]]:
+    def over(stats: FloatArray) -> Callable[[FloatArray], FloatArray]:
+        prepared = metric.for_weights(stats)
+        return partial(metric.aggregate, stats) if prepared is None else prepared
+
+    return over
 
 
 def finish_of(metric: Metric) -> Finish | None:

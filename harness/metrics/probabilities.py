@@ -68,10 +68,10 @@ class RocAuc(ScoreMetric):
         """The area as a function of the weights."""
         return pair_sums(scores, is_positive, ~is_positive).area
 
-    def over(self, stats: FloatArray) -> Values:
+    def for_weights(self, stats: FloatArray) -> Values:
         """Areas as a function of the weights; sorts once a class (``ovo``: a pair of classes and direction)."""
         if self.multi_class == "ovr" or len(self.scored()) < 2 or self.is_multilabel:
-            return super().over(stats)
+            return super().for_weights(stats)
         return _pairs(self.members(stats), self.scores_in(stats), self.average == "weighted")
 
 
@@ -107,8 +107,8 @@ class Gini(RocAuc):
     reference: ClassVar[str] = "2 * sklearn.metrics.roc_auc_score - 1"
     paper: ClassVar[str] = "Somers 1962, A new asymmetric measure of association for ordinal variables"
 
-    def over(self, stats: FloatArray) -> Values:
-        area = super().over(stats)
+    def for_weights(self, stats: FloatArray) -> Values:
+        area = super().for_weights(stats)
         return lambda weights: 2 * area(weights) - 1
 
 

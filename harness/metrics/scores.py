@@ -95,9 +95,9 @@ class ScoreMetric(Metric):
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """Values under each row of weights."""
-        return self.over(stats)(weights)
+        return self.for_weights(stats)(weights)
 
-    def over(self, stats: FloatArray) -> Values:
+    def for_weights(self, stats: FloatArray) -> Values:
         """:meth:`aggregate` with everything done that does not depend on the weights (sorting, above all)."""
         scored, members, scores = self.scored(), self.members(stats), self.scores_in(stats)
         if len(scored) < 2 and not self.is_multilabel:

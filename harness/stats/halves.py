@@ -8,11 +8,12 @@ as much as a mean over n units varies between samples (Shao and Wu 1989, Annals 
 
 from __future__ import annotations
 
+from functools import partial
 from math import sqrt
 
 import numpy as np
 
-from harness.stats.bootstrap import Aggregate, IntArray
+from harness.stats.bootstrap import Aggregate, IntArray, Once
 from harness.types import FloatArray
 
 
@@ -27,10 +28,11 @@ def half_values(
     n_clusters = int(clusters.max(initial=-1)) + 1
     size = max(1, n_clusters // 2)
     values = np.empty(n_halves)
+    of_weights = aggregate.over(stats) if isinstance(aggregate, Once) else partial(aggregate, stats)
     for index in range(n_halves):
         is_in = np.zeros(n_clusters)
         is_in[rng.permutation(n_clusters)[:size]] = 1.0
-        values[index] = np.asarray(aggregate(stats, (is_in[clusters] * weights)[None, :]))[0]
+        values[index] = np.asarray(of_weights((is_in[clusters] * weights)[None, :]))[0]
     return values
 
 

@@ -33,7 +33,7 @@ def made(n: int, decimals: int | None) -> Array:
 
 
 def ours(stats: Array, once: bool) -> Estimate:
-    aggregate = Once(METRIC.over) if once else METRIC.aggregate
+    aggregate = Once(METRIC.for_weights) if once else METRIC.aggregate
     return estimate(stats, aggregate, bounds=(0.0, 1.0), n_bootstrap=RESAMPLES, rng=np.random.default_rng(1))
 
 

@@ -48,7 +48,7 @@ def test_bertscore(pairs: Pairs, layer: int, idf: bool, monkeypatch: pytest.Monk
     assert found.stats[12, :3].tolist() == [0, 0, 0]
     assert found.stats[-1, :3] == pytest.approx(1, abs=1e-6)
     assert found.value == pytest.approx(expected[:, 2].mean(), abs=1e-5)
-    assert np.ptp(expected[:12, 2]) > 0.2
+    assert np.ptp(expected[:12, 2]) > 0.05
 
 
 def test_through_the_metric_with_a_baseline(pairs: Pairs, tmp_path: Path) -> None:
