@@ -45,10 +45,11 @@ static uint32_t *slot_of(const Table *table, const uint64_t *hashes, uint64_t ha
     return table->slots + at;
 }
 
-/* Fill the table with hashes. False if one is there twice, or without memory. */
-static int fill_table(Table *table, const uint64_t *hashes, Py_ssize_t n)
+/* Fill the table with hashes; of every ``2 * spare`` slots at most one is taken. False if one is there
+   twice, or without memory. */
+static int fill(Table *table, const uint64_t *hashes, Py_ssize_t n, int spare)
 {
-    int is_new = clear(table, n);
+    int is_new = clear(table, n * spare);
     for (Py_ssize_t i = 0; i < n && is_new; i++) {
         uint32_t *slot = slot_of(table, hashes, hashes[i]);
         is_new = *slot == 0;
@@ -79,7 +80,7 @@ static PyObject *all_differ(PyObject *module, PyObject *args)
         return NULL;
     Py_ssize_t n_queries = lines.bounds.len / 8 - 1, query = 0, n;
     for (const uint64_t *first; query < n_queries; query++)
-        if (!stretch_of(&lines, query, &first, &n) || !fill_table(&table, first, n))
+        if (!stretch_of(&lines, query, &first, &n) || !fill(&table, first, n, 2))
             break;
     PyMem_Free(table.slots);
     PyBuffer_Release(&lines.hashes);
@@ -94,11 +95,11 @@ static Py_ssize_t find(const Stretches *lines, const Stretches *asked, const Py_
     Table table = {NULL, 0, 0, 0};
     const uint64_t *have, *want;
     int64_t *line = found[0].buf, *place = found[1].buf;
-    Py_ssize_t n_found = 0, room = (found[0].len < found[1].len ? found[0].len : found[1].len) / 8, n, n_asked;
+    Py_ssize_t n_found = 0, room = (found[0].len < found[1].len ? found[0].len : found[1].len) / 8, n = 0, n_asked;
     int is_told = 1;
     for (Py_ssize_t i = 0; i < rows->len / 8 && is_told; i++) {
         is_told = stretch_of(lines, (Py_ssize_t)((const int64_t *)rows->buf)[i], &have, &n) &&
-                  stretch_of(asked, i, &want, &n_asked) && fill_table(&table, want, n_asked);
+                  stretch_of(asked, i, &want, &n_asked) && fill(&table, want, n_asked, 4);
         for (Py_ssize_t at = 0; at < n && is_told; at++) {
             uint32_t slot = *slot_of(&table, want, have[at]);
             is_told = !slot || n_found < room;
@@ -127,8 +128,6 @@ static PyObject *members(PyObject *module, PyObject *args)
 }
 
 static PyMethodDef METHODS[] = {
-    {, count_lines, METH_O, NULL},
-    {"read_lines", read_lines, METH_VARARGS, NULL},
     {"all_differ", all_differ, METH_VARARGS, NULL},
     {"members", members, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},

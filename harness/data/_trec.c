@@ -109,23 +109,35 @@ typedef struct {
     const byte *first, *end;
 } Word;
 
-/* The next word before the end of the line; an empty one where there is none, or where a byte stands that is no text. */
-static Word next_word(const byte *p, const byte *end)
-{
-    while (p < end && (*p == ' ' || (*p >= '\t' && *p <= '\r' && *p != '\n')))
-        p++;
-    Word word = {p, p};
-    while (word.end < end && *word.end > ' ')
-        word.end++;
-    return word;
-}
-
 static uint64_t eight_bytes(const byte *p)
 {
     uint64_t word = 0;
     for (int i = 0; i < 8; i++)
         word |= (uint64_t)p[i] << 8 * i;
     return word;
+}
+
+/* Where a word ends: at the first byte that is no more than a space. */
+static const byte *end_of_word(const byte *p, const byte *limit)
+{
+#ifdef __GNUC__
+    for (; limit - p >= 8; p += 8) {
+        uint64_t word = eight_bytes(p), low = (word - 0x2121212121212121u) & ~word & HIGH_BITS; /* exact up to the first one */
+        if (low)
+            return p + (__builtin_ctzll(low) >> 3);
+    }
+#endif
+    while (p < limit && *p > ' ')
+        p++;
+    return p;
+}
+
+/* The next word of the line; an empty one at its end, and where a byte stands that is no text. */
+static Word next_word(const byte *p, const byte *limit)
+{
+    while (p < limit && (*p == ' ' || (*p >= '\t' && *p <= '\r' && *p != '\n')))
+        p++;
+    return (Word){p, end_of_word(p, limit)};
 }
 
 /* The hash of runlines.hashes: eight bytes at a time, the first one the lowest. Bytes before ``limit`` may be looked at, and
@@ -194,24 +206,31 @@ static int append(Columns *out, long code, Word document, double score, const by
     return 1;
 }
 
+/* Where the next line begins, from a place in this one. */
+static const byte *next_line(const byte *p, const byte *limit)
+{
+    if (p < limit && *p != '\n')
+        p = memchr(p, '\n', limit - p);
+    return p == NULL || p == limit ? limit : p + 1;
+}
+
 /* Fill the columns. False if a line is not as it must be; an error may be set then. */
 static int fill(Columns *out, PyObject *queries, const byte *p, const byte *limit)
 {
-    Word known = {p, p};
+    Word known = {p, p}, word[6] = {{p, p}};
     long code = -1;
-    for (const byte *end; p < limit; p = end + 1) {
-        Word word[6];
+    for (; p < limit; p = next_line(word[5].end, limit)) {
         double score;
         int n = 0;
-        end = memchr(p, '\n', limit - p);
-        end = end == NULL ? limit : end;
-        for (const byte *at = p; n < 6; at = word[n++].end) {
-            word[n] = next_word(at, end);
+        for (; n < 6; p = word[n++].end) {
+            word[n] = next_word(p, limit);
             if (word[n].first == word[n].end)
                 break;
         }
-        if (n == 0 && word[0].first == end)
+        if (n == 0 && (word[0].end == limit || *word[0].end == '\n')) {
+            word[5] = word[0];
             continue;
+        }
         if (n < 6 || !number(word[4].first, word[4].end, &score))
             return 0;
         Py_ssize_t length = word[0].end - word[0].first;
@@ -253,22 +272,7 @@ static PyObject *read_lines(PyObject *module, PyObject *args)
     return result;
 }
 
-static PyObject *count_lines(PyObject *module, PyObject *source)
-{
-    Py_buffer data;
-    Py_ssize_t n = 0;
-    if (PyObject_GetBuffer(source, &data, PyBUF_SIMPLE) < 0)
-        return NULL;
-    for (const byte *p = data.buf, *end = p + data.len; p < end; n++) {
-        const byte *stop = memchr(p, '\n', end - p);
-        p = stop == NULL ? end : stop + 1;
-    }
-    PyBuffer_Release(&data);
-    return PyLong_FromSsize_t(n);
-}
-
 static PyMethodDef METHODS[] = {
-    {"count_lines", count_lines, METH_O, NULL},
     {"read_lines", read_lines, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

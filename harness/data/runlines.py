@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data import compiled
 from harness.types import Ranking
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ class RunLines:
     memory: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
+    def of_columns(cls, columns: compiled.RunColumns) -> RunLines:
+        """Lines that are read already."""
+        queries, codes, documents, scores, singles, known, is_sorted = columns
+        if not is_sorted:
+            order = np.lexsort((-singles, codes))
+            codes, scores, singles, known = codes[order], scores[order], singles[order], known[order]
+            documents = documents.take(order)
+        return cls(queries, _bounds(codes, len(queries)), documents, scores, singles, codes, known)
+
+    @classmethod
     def of(cls, queries: list[str], codes: NDArray[np.int32], documents: Any, scores: NDArray[np.float64]) -> RunLines:
         """Lines in the order of a file; ``codes[i]`` is the position in ``queries`` of line i's query."""
         with np.errstate(over="ignore"):
@@ -50,11 +61,12 @@ class RunLines:
         if _falls(codes, singles):
             order = np.lexsort((-singles, codes))
             codes, scores, singles, documents = codes[order], scores[order], singles[order], documents.take(order)
-        bounds = np.searchsorted(codes, np.arange(len(queries) + 1, dtype=codes.dtype))
-        return cls(queries, bounds, documents, scores, singles, codes, hashes(documents))
+        return cls(queries, _bounds(codes, len(queries)), documents, scores, singles, codes, hashes(documents))
 
     def has_repeats(self) -> bool:
         """Whether a document is there twice in a query."""
+        if compiled.all_differ(self.hashes, self.bounds):
+            return False
         lengths = np.diff(self.bounds)
         if (lengths == lengths[0]).all():
             ordered = np.sort(self.hashes.astype(np.uint32).reshape(len(lengths), -1), axis=1)
@@ -86,24 +98,30 @@ class RunLines:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        which = np.repeat(np.arange(len(rows)), [len(grades) for grades in qrels])
+        lengths = [len(grades) for grades in qrels]
+        which = np.repeat(np.arange(len(rows)), lengths)
         documents = pa.array([document for grades in qrels for document in grades], self.documents.type)
         grades = np.array([grade for grades in qrels for grade in grades.values()], dtype=np.int64)
-        keys = _keys(hashes(documents), rows[which])
-        order = np.argsort(keys)
-        ordered = keys[order]
-        if (ordered[1:] == ordered[:-1]).any():
+        asked, edges = hashes(documents), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+        found = compiled.members(self.hashes, self.bounds, rows, asked, edges) or self._members(_keys(asked, rows[which]))
+        if found is None:
             return None
-        lines, places = self._members(ordered)
-        wanted = order[places]
+        lines, wanted = found
         if len(lines) and not pc.all(pc.equal(self.documents.take(lines), documents.take(wanted))).as_py():
             return None
         ranks = self._ranks(lines, rows[which[wanted]])
         arranged = np.lexsort((ranks, which[wanted]))
         return which[wanted][arranged], ranks[arranged], grades[wanted][arranged]
 
-    def _members(self, ordered: Hashes) -> tuple[IntArray, IntArray]:
-        """Lines whose keys are among some that ascend, and their places there: a table of a few bits leaves few to look up."""
+    def _members(self, asked: Hashes) -> tuple[IntArray, IntArray] | None:
+        """Lines whose keys are among those asked for, and their places there: a table of a few bits leaves few to look up.
+
+        None if two of those asked for are equal.
+        """
+        order = np.argsort(asked)
+        ordered = asked[order]
+        if (ordered[1:] == ordered[:-1]).any():
+            return None
         shift = np.uint64(64 - max(16, min(23, len(ordered).bit_length() + 5)))
         table = np.zeros(1 << (64 - int(shift)), dtype=bool)
         table[ordered >> shift] = True
@@ -115,7 +133,7 @@ class RunLines:
             at = np.searchsorted(ordered, keys[maybe])
             there = (at < len(ordered)) & (ordered[np.minimum(at, len(ordered) - 1)] == keys[maybe])
             lines.append(maybe[there] + start)
-            places.append(at[there])
+            places.append(order[at[there]])
         return np.concatenate(lines), np.concatenate(places)
 
     def _ranks(self, lines: IntArray, rows: IntArray) -> IntArray:
@@ -217,6 +235,11 @@ def _keys(texts: Hashes, codes: NDArray[Any]) -> Hashes:
     mixed += texts
     mixed *= _ODD
     return mixed
+
+
+def _bounds(codes: NDArray[np.int32], n_queries: int) -> IntArray:
+    """Where the lines of each query begin, and the end, in codes that ascend."""
+    return np.searchsorted(codes, np.arange(n_queries + 1, dtype=codes.dtype))
 
 
 def _falls(codes: NDArray[np.int32], singles: NDArray[np.float32]) -> bool:

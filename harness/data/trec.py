@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
+from harness.data import compiled
 from harness.data.files import Source, decode, name_of, open_binary
 from harness.data.runlines import RunLines
 from harness.errors import DataError
@@ -45,14 +46,19 @@ def read_run(source: Source) -> dict[str, Ranking]:
     with _mapped(source) as data:
         if not data or (data[:_HEAD].isspace() and data[:].isspace()):
             raise DataError(f"{name_of(source)}: no rankings in it")
-        table = _run_table(data)
-        if table is None or np.isnan(table["score"].to_numpy()).any():
-            _raise_run_fault(data[:], source)
-        queries, codes = _coded(table["query"])
-        lines = RunLines.of(queries, codes, _whole(table["document"]), table["score"].to_numpy())
+        columns = compiled.run_columns(data)
+        lines = _lines_by_arrow(data, source) if columns is None else RunLines.of_columns(columns)
         if lines.has_repeats():
             _raise_run_fault(data[:], source)
-    return dict(zip(queries, lines.rankings()))
+    return dict(zip(lines.queries, lines.rankings()))
+
+
+def _lines_by_arrow(data: bytes | mmap.mmap, source: Source) -> RunLines:
+    table = _run_table(data)
+    if table is None or np.isnan(table["score"].to_numpy()).any():
+        _raise_run_fault(data[:], source)
+    queries, codes = _coded(table["query"])
+    return RunLines.of(queries, codes, _whole(table["document"]), table["score"].to_numpy())
 
 
 @contextmanager
@@ -61,6 +67,8 @@ def _mapped(source: Source) -> Iterator[bytes | mmap.mmap]:
     with open_binary(source) as stream:
         if isinstance(source, Path) and isinstance(stream, io.BufferedReader) and source.stat().st_size:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            if hasattr(mmap, "MADV_SEQUENTIAL"):
+                data.madvise(mmap.MADV_SEQUENTIAL)
             yield data[len(_BOM) :] if data[: len(_BOM)] == _BOM else data
             return
         yield stream.read().removeprefix(_BOM)

@@ -253,6 +253,8 @@ def _beside_truth(row: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
     """Choices, contexts, slices and cluster of a row; the input is the row itself, or the ``input`` object that it has."""
     choices, contexts, slices, given = (row.get(name) for name in ("choices", "contexts", "slices", "input"))
     found: dict[str, Any] = {"input": given if isinstance(given, Mapping) else row}
+    if row.get("target") is not None:
+        found["target"] = row["target"]
     if isinstance(choices, list):
         found["choices"] = tuple(choices)
     if contexts:

@@ -138,7 +138,7 @@ def _with_file_against(metrics: Mapping[str, Metric], references: Any) -> tuple[
             if isinstance(file, str | Path):
                 placed[spec] = dataclasses.replace(metric, against=Path(file))  # type: ignore[call-arg]
     took = any(placed[spec] is not metrics[spec] for spec in metrics)
-    needs_more = any(metric.needs & {"references", "target", "qrels"} for metric in metrics.values())
+    needs_more = any(metric.needs & {"references", "target", "qrels"} for metric in placed.values())
     return placed, None if took and not needs_more else references
 
 

@@ -15,7 +15,7 @@ from harness.errors import MetricError
 from harness.metrics.kmeans import Codes, group_sums, k_means
 from harness.metrics.labels import true_label
 from harness.metrics.tokenize import IntArray
-from harness.metrics.vectors import VectorPool, distance_blocks, gathered, matrix, stacked
+from harness.metrics.vectors import VectorPool, distance_blocks, gathered, matrix, needs_target, stacked
 from harness.types import FloatArray, Output, Sample
 
 _SAME = 1e-12
@@ -48,6 +48,7 @@ class ClusterMetric(VectorPool):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        needs_target(self, self.k is None)
         self.require(self.k is None or self.k >= 1, "k", "a positive integer or none")
         self.require(self.seed >= 0, "seed", "an integer ≥ 0")
 

@@ -115,6 +115,7 @@ class KernelDistance(ReferencePool):
     seed: int = 2020
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.require(self.subsets >= 1, "subsets", "a positive integer")
         self.require(self.subset_size >= 2, "subset_size", "an integer ≥ 2")
         self.require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 2^32 - 1")

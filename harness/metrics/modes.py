@@ -20,6 +20,7 @@ from harness.metrics.vectors import (
     distance_blocks,
     gathered,
     matrix,
+    needs_target,
     reference_vectors,
     same_width,
     stacked,
@@ -99,6 +100,7 @@ class NearestTrainDistance(Metric):
     distance: Distance = "euclidean"
 
     def __post_init__(self) -> None:
+        needs_target(self, self.against is None)
         self.require(self.distance in ("euclidean", "cosine"), "distance", "one of euclidean, cosine")
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
@@ -157,6 +159,7 @@ class ModeCoverage(PooledMetric):
     seed: int = 0
 
     def __post_init__(self) -> None:
+        needs_target(self, self.against is None)
         self.require(self.k >= 1, "k", "a positive integer")
         self.require(self.at_least >= 1, "at_least", "a positive integer")
         self.require(self.seed >= 0, "seed", "an integer ≥ 0")

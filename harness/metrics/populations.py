@@ -139,6 +139,7 @@ class MaximumMeanDiscrepancy(ReferencePool):
     estimator: Literal["unbiased", "biased"] = "unbiased"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.require(self.bandwidth is None or self.bandwidth > 0, "bandwidth", "a number > 0 or none")
         self.require(self.estimator in ("unbiased", "biased"), "estimator", "one of unbiased, biased")
 

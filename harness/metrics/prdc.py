@@ -50,6 +50,7 @@ class Prdc(ReferencePool):
     measure: Measure = "coverage"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.require(self.k >= 1, "k", "a positive integer")
         self.require(self.measure in MEASURES, "measure", f"one of {', '.join(MEASURES)}")
         if self.measure != "density":

@@ -13,6 +13,7 @@ import numpy as np
 from harness.errors import DataError, MetricError
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.tokenize import IntArray
+from harness.protocols import Metric
 from harness.types import FloatArray, Output, Sample, Vectors
 
 Kernel: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -151,6 +152,12 @@ def cosines(first: FloatArray, second: FloatArray) -> FloatArray:
 # ── pools of vectors ────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def needs_target(metric: Metric, needed: bool) -> None:
+    """Targets are among the needs of this instance if they stand for what is not given (clusters, a reference set)."""
+    if needed:
+        object.__setattr__(metric, "needs", metric.needs | {"target"})
+
+
 @dataclass(frozen=True, repr=False)
 class VectorPool(PooledMetric):
     """Base of the metrics of all vectors of a task, one an output. A subclass gives :meth:`of_rows`.
@@ -233,6 +240,9 @@ class ReferencePool(VectorPool):
     """
 
     against: Path | None = None
+
+    def __post_init__(self) -> None:
+        needs_target(self, self.against is None)
 
     def gather(self, samples: Sequence[Sample], outputs: Sequence[Output]) -> tuple[Any, Mapping[int, str]]:
         """The vectors of the outputs and those of the reference set. Raises MetricError where they differ in length."""

@@ -54,9 +54,6 @@ class Encoder:
     def encode(self, texts: Sequence[str], *, purpose: str = "symmetric") -> np.ndarray:
         return np.array([self._vector(text) for text in texts], dtype=np.float32).reshape(len(texts), 8)
 
-    def token_vectors(self, texts: Sequence[str], layer: int | None = None) -> Any:
-        raise NotImplementedError
-
     @staticmethod
     def _vector(text: str) -> np.ndarray:
         vector = sum((np.random.default_rng(sum(word.encode())).normal(size=8) for word in text.split()), np.full(8, 0.1))
