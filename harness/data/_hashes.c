@@ -1,13 +1,27 @@
-/* Look-ups among 64-bit hashes that lie in stretches: the documents of one query after those of another.
+/* Look-ups among the documents of a run by 64 bits of each: those that stand twice in a query, those that are judged.
 
-   runlines.py does the same without this file, and gives the same answers. Whether equal hashes come from equal documents is
-   not asked here. Only the limited API of Python 3.11 is used: one build serves all later versions. */
+   runlines.py does the same without this file, and gives the same answers; where one cannot be told from what is here, it is
+   asked. Only the limited API of Python 3.11 is used: one build serves all later versions. */
 
 #define Py_LIMITED_API 0x030b0000
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
 #include <string.h>
+
+/* The hash of runlines.hashes: eight bytes at a time, the first one the lowest. */
+static uint64_t hash_of(const char *text, Py_ssize_t length)
+{
+    uint64_t mixed = (uint64_t)length * 0x9E3779B97F4A7C15u;
+    for (; length > 0; text += 8, length -= 8) {
+        uint64_t word = 0;
+        for (int i = 0; i < (length < 8 ? (int)length : 8); i++)
+            word |= (uint64_t)(unsigned char)text[i] << 8 * i;
+        mixed = (mixed ^ word) * 0x9E3779B97F4A7C15u;
+        mixed ^= mixed >> 32;
+    }
+    return mixed;
+}
 
 /* Places of hashes: a slot holds a place + 1, or 0; at least half of the slots stay empty. */
 typedef struct {
@@ -88,48 +102,112 @@ static PyObject *all_differ(PyObject *module, PyObject *args)
     return PyBool_FromLong(query >= n_queries);
 }
 
-/* Write line and place of every hash of a line that is among those asked for of its query. The number of them, -1 if that
-   cannot be told. */
-static Py_ssize_t find(const Stretches *lines, const Stretches *asked, const Py_buffer *rows, Py_buffer *found)
+/* ── judgements ──────────────────────────────────────────────────────────────────────────────────────────────────────── */
+
+typedef struct {
+    const char *text;
+    Py_ssize_t length;
+    int64_t grade;
+} Judgement;
+
+/* The judgements of one query; their hashes stand apart. */
+typedef struct {
+    Judgement *all;
+    uint64_t *hashes;
+    Py_ssize_t n, room;
+} Judgements;
+
+/* Take them from a dictionary. False if they are no strings with integers, perhaps with an error set. */
+static int take(Judgements *judgements, PyObject *grades)
 {
-    Table table = {NULL, 0, 0, 0};
-    const uint64_t *have, *want;
-    int64_t *line = found[0].buf, *place = found[1].buf;
-    Py_ssize_t n_found = 0, room = (found[0].len < found[1].len ? found[0].len : found[1].len) / 8, n = 0, n_asked;
-    int is_told = 1;
-    for (Py_ssize_t i = 0; i < rows->len / 8 && is_told; i++) {
-        is_told = stretch_of(lines, (Py_ssize_t)((const int64_t *)rows->buf)[i], &have, &n) &&
-                  stretch_of(asked, i, &want, &n_asked) && fill(&table, want, n_asked, 4);
-        for (Py_ssize_t at = 0; at < n && is_told; at++) {
-            uint32_t slot = *slot_of(&table, want, have[at]);
-            is_told = !slot || n_found < room;
-            if (!slot || !is_told)
-                continue;
-            line[n_found] = have + at - (const uint64_t *)lines->hashes.buf;
-            place[n_found++] = want + slot - 1 - (const uint64_t *)asked->hashes.buf;
-        }
+    PyObject *key, *value;
+    Py_ssize_t place = 0, n = PyDict_Check(grades) ? PyDict_Size(grades) : -1;
+    if (n > judgements->room) {
+        PyMem_Free(judgements->all);
+        PyMem_Free(judgements->hashes);
+        judgements->all = PyMem_Malloc(n * sizeof *judgements->all);
+        judgements->hashes = PyMem_Malloc(n * sizeof *judgements->hashes);
+        judgements->room = judgements->all == NULL || judgements->hashes == NULL ? 0 : n;
     }
-    PyMem_Free(table.slots);
-    return is_told ? n_found : -1;
+    if (n < 0 || n > judgements->room)
+        return 0;
+    for (judgements->n = 0; judgements->n < n && PyDict_Next(grades, &place, &key, &value); judgements->n++) {
+        Judgement *one = judgements->all + judgements->n;
+        if (!PyUnicode_Check(key) || !PyLong_Check(value))
+            return 0;
+        one->text = PyUnicode_AsUTF8AndSize(key, &one->length);
+        one->grade = PyLong_AsLongLong(value);
+        if (one->text == NULL || (one->grade == -1 && PyErr_Occurred()))
+            return 0;
+        judgements->hashes[judgements->n] = hash_of(one->text, one->length);
+    }
+    return 1;
 }
 
-static PyObject *members(PyObject *module, PyObject *args)
+/* The documents of the lines, and what is written of those that are found: whose judgements, line, grade. */
+typedef struct {
+    Py_buffer offsets, ids, which, lines, grades;
+    Py_ssize_t n;
+} Found;
+
+static int is_document(const Found *found, Py_ssize_t line, const Judgement *one)
 {
-    Stretches lines, asked;
-    Py_buffer rows, found[2];
-    if (!PyArg_ParseTuple(args, "y*y*y*y*y*w*w*:members", &lines.hashes, &lines.bounds, &rows, &asked.hashes, &asked.bounds,
-                          found, found + 1))
+    const int32_t *offsets = found->offsets.buf;
+    return line < found->offsets.len / 4 - 1 && offsets[line] >= 0 && offsets[line + 1] - (int64_t)offsets[line] == one->length &&
+           offsets[line + 1] <= found->ids.len && memcmp((const char *)found->ids.buf + offsets[line], one->text, one->length) == 0;
+}
+
+/* Find the judged documents of one query. False if a hash is that of two different documents, or if there is no room. */
+static int find(Found *found, const Stretches *lines, Py_ssize_t row, const Judgements *judgements, Py_ssize_t which, Table *table)
+{
+    const uint64_t *have;
+    Py_ssize_t n;
+    if (!stretch_of(lines, row, &have, &n) || !fill(table, judgements->hashes, judgements->n, 4))
+        return 0;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        uint32_t slot = *slot_of(table, judgements->hashes, have[i]);
+        if (!slot)
+            continue;
+        const Judgement *one = judgements->all + slot - 1;
+        Py_ssize_t at = found->n, line = have + i - (const uint64_t *)lines->hashes.buf;
+        if (!is_document(found, line, one) || at >= found->which.len / 8 || at >= found->lines.len / 8 || at >= found->grades.len / 8)
+            return 0;
+        ((int64_t *)found->which.buf)[at] = which;
+        ((int64_t *)found->lines.buf)[at] = line;
+        ((int64_t *)found->grades.buf)[at] = one->grade;
+        found->n++;
+    }
+    return 1;
+}
+
+static PyObject *judged(PyObject *module, PyObject *args)
+{
+    Stretches lines;
+    Found found = {.n = 0};
+    Judgements judgements = {NULL, NULL, 0, 0};
+    Table table = {NULL, 0, 0, 0};
+    Py_buffer rows;
+    PyObject *qrels;
+    if (!PyArg_ParseTuple(args, "y*y*y*y*y*O!w*w*w*:judged", &lines.hashes, &lines.bounds, &found.offsets, &found.ids, &rows,
+                          &PyList_Type, &qrels, &found.which, &found.lines, &found.grades))
         return NULL;
-    Py_ssize_t n = find(&lines, &asked, &rows, found);
-    Py_buffer *held[] = {&lines.hashes, &lines.bounds, &rows, &asked.hashes, &asked.bounds, found, found + 1};
-    for (int i = 0; i < 7; i++)
-        PyBuffer_Release(held[i]);
-    return PyLong_FromSsize_t(n);
+    Py_ssize_t n = rows.len / 8, i = n == PyList_Size(qrels) ? 0 : -1;
+    while (0 <= i && i < n)
+        i = take(&judgements, PyList_GetItem(qrels, i)) &&
+            find(&found, &lines, (Py_ssize_t)((const int64_t *)rows.buf)[i], &judgements, i, &table) ? i + 1 : -1;
+    PyErr_Clear();
+    PyMem_Free(judgements.all);
+    PyMem_Free(judgements.hashes);
+    PyMem_Free(table.slots);
+    Py_buffer *held[] = {&lines.hashes, &lines.bounds, &found.offsets, &found.ids, &rows, &found.which, &found.lines, &found.grades};
+    for (int at = 0; at < 8; at++)
+        PyBuffer_Release(held[at]);
+    return PyLong_FromSsize_t(i < 0 ? -1 : found.n);
 }
 
 static PyMethodDef METHODS[] = {
     {"all_differ", all_differ, METH_VARARGS, NULL},
-    {"members", members, METH_VARARGS, NULL},
+    {"judged", judged, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

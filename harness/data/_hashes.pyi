@@ -1,14 +1,15 @@
-"""What _hashes.c gives. Hashes are ``uint64``, bounds, rows and positions ``int64``; buffers are one-dimensional, contiguous."""
+"""What _hashes.c gives. Hashes are ``uint64``, offsets ``int32``, ids ``uint8``, all else ``int64``; buffers are contiguous."""
 
 from typing import Any
 
 def all_differ(hashes: Any, bounds: Any, /) -> bool:
     """Whether no two hashes of a stretch ``bounds[i]:bounds[i + 1]`` are equal."""
 
-def members(
-    hashes: Any, bounds: Any, rows: Any, asked: Any, asked_bounds: Any, positions: Any, places: Any, /
+def judged(
+    hashes: Any, bounds: Any, offsets: Any, ids: Any, rows: Any, qrels: list[Any], which: Any, lines: Any, grades: Any, /
 ) -> int:
-    """Write the positions of the hashes in stretch ``rows[i]`` that are in stretch i of ``asked``, and their places there.
+    """Find the documents of stretch ``rows[i]`` in ``qrels[i]``, a dictionary of grades; line l's is
+    ``ids[offsets[l]:offsets[l + 1]]``. Write i, the line and the grade of each.
 
-    Returns how many there are; -1 if two of a stretch of ``asked`` are equal, or if there are more than there is room for.
+    Returns how many there are; -1 if it is no such dictionary, if two documents have one hash, or without room for all.
     """

@@ -206,6 +206,12 @@ static int append(Columns *out, long code, Word document, double score, const by
     return 1;
 }
 
+/* Whether a carriage return ends the line here, and no line feed follows: only the other way of reading knows such lines. */
+static int ends_in_return(const byte *p, const byte *limit)
+{
+    return p < limit && *p == '\r' && (p + 1 == limit || p[1] != '\n');
+}
+
 /* Where the next line begins, from a place in this one. */
 static const byte *next_line(const byte *p, const byte *limit)
 {
@@ -231,7 +237,7 @@ static int fill(Columns *out, PyObject *queries, const byte *p, const byte *limi
             word[5] = word[0];
             continue;
         }
-        if (n < 6 || !number(word[4].first, word[4].end, &score))
+        if (n < 6 || ends_in_return(p, limit) || !number(word[4].first, word[4].end, &score))
             return 0;
         Py_ssize_t length = word[0].end - word[0].first;
         if (code < 0 || length != known.end - known.first || memcmp(word[0].first, known.first, length) != 0) {

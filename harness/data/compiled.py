@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,16 +69,17 @@ def all_differ(hashes: Hashes, bounds: IntArray) -> bool:
     return IS_THERE and _hashes.all_differ(hashes, bounds)
 
 
-def members(
-    hashes: Hashes, bounds: IntArray, rows: IntArray, asked: Hashes, asked_bounds: IntArray
-) -> tuple[IntArray, IntArray] | None:
-    """Of stretch ``rows[i]`` of the hashes the positions of those that are in stretch i of ``asked``, and their positions there.
+def judged(
+    hashes: Hashes, bounds: IntArray, documents: Any, rows: IntArray, qrels: Sequence[Mapping[str, int]]
+) -> tuple[IntArray, IntArray, IntArray] | None:
+    """Of the documents of stretch ``rows[i]`` those in ``qrels[i]``: (i, line, grade), by i and then by line.
 
-    By i and then by position; None where it is not compiled, if hashes in a stretch of ``asked`` are equal, and if many are of the
-    others.
+    ``documents`` is an arrow array of strings. None where it is not compiled, and where that cannot be told in this way.
     """
-    if not IS_THERE:
+    if not IS_THERE or documents.offset or str(documents.type) != "string":
         return None
-    at, places = np.empty(len(asked), np.int64), np.empty(len(asked), np.int64)
-    n = _hashes.members(hashes, bounds, rows, asked, asked_bounds, at, places)
-    return None if n < 0 else (at[:n], places[:n])
+    _, offsets, ids = documents.buffers()
+    n_judgements = sum(map(len, qrels))
+    which, lines, grades = (np.empty(n_judgements, np.int64) for _ in range(3))
+    n = _hashes.judged(hashes, bounds, offsets, b"" if ids is None else ids, rows, list(qrels), which, lines, grades)
+    return None if n < 0 else (which[:n], lines[:n], grades[:n])

@@ -95,33 +95,35 @@ class RunLines:
 
         None if that cannot be told from hashes alone.
         """
+        found = compiled.judged(self.hashes, self.bounds, self.documents, rows, qrels) or self._found(rows, qrels)
+        if found is None:
+            return None
+        which, lines, grades = found
+        ranks = self._ranks(lines, rows[which])
+        arranged = np.argsort(which * (len(self.codes) + 1) + ranks)
+        return which[arranged], ranks[arranged], grades[arranged]
+
+    def _found(self, rows: IntArray, qrels: Sequence[Mapping[str, int]]) -> tuple[IntArray, IntArray, IntArray] | None:
+        """The judged documents in any order: (position in ``rows``, line, grade)."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        lengths = [len(grades) for grades in qrels]
-        which = np.repeat(np.arange(len(rows)), lengths)
+        which = np.repeat(np.arange(len(rows)), [len(grades) for grades in qrels])
         documents = pa.array([document for grades in qrels for document in grades], self.documents.type)
         grades = np.array([grade for grades in qrels for grade in grades.values()], dtype=np.int64)
-        asked, edges = hashes(documents), np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
-        found = compiled.members(self.hashes, self.bounds, rows, asked, edges) or self._members(_keys(asked, rows[which]))
-        if found is None:
-            return None
-        lines, wanted = found
-        if len(lines) and not pc.all(pc.equal(self.documents.take(lines), documents.take(wanted))).as_py():
-            return None
-        ranks = self._ranks(lines, rows[which[wanted]])
-        arranged = np.lexsort((ranks, which[wanted]))
-        return which[wanted][arranged], ranks[arranged], grades[wanted][arranged]
-
-    def _members(self, asked: Hashes) -> tuple[IntArray, IntArray] | None:
-        """Lines whose keys are among those asked for, and their places there: a table of a few bits leaves few to look up.
-
-        None if two of those asked for are equal.
-        """
-        order = np.argsort(asked)
-        ordered = asked[order]
+        keys = _keys(hashes(documents), rows[which])
+        order = np.argsort(keys)
+        ordered = keys[order]
         if (ordered[1:] == ordered[:-1]).any():
             return None
+        lines, places = self._members(ordered)
+        wanted = order[places]
+        if len(lines) and not pc.all(pc.equal(self.documents.take(lines), documents.take(wanted))).as_py():
+            return None
+        return which[wanted], lines, grades[wanted]
+
+    def _members(self, ordered: Hashes) -> tuple[IntArray, IntArray]:
+        """Lines whose keys are among some that ascend, and their places there: a table of a few bits leaves few to look up."""
         shift = np.uint64(64 - max(16, min(23, len(ordered).bit_length() + 5)))
         table = np.zeros(1 << (64 - int(shift)), dtype=bool)
         table[ordered >> shift] = True
@@ -133,7 +135,7 @@ class RunLines:
             at = np.searchsorted(ordered, keys[maybe])
             there = (at < len(ordered)) & (ordered[np.minimum(at, len(ordered) - 1)] == keys[maybe])
             lines.append(maybe[there] + start)
-            places.append(order[at[there]])
+            places.append(at[there])
         return np.concatenate(lines), np.concatenate(places)
 
     def _ranks(self, lines: IntArray, rows: IntArray) -> IntArray:

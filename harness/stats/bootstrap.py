@@ -26,6 +26,7 @@ BLOCK_BYTES = 64 * 2**20
 """Size of one block of weights that is handed to an aggregate."""
 
 _DRAWN_BYTES = 2**20
+_SUMMED_BYTES = 2**21
 
 _MANY_UNITS = 2048
 """From so many units on, counts are drawn directly, unit by unit, and not counted from draws."""
@@ -83,7 +84,7 @@ def replicates(
     n_units = len(stats) if groups is None else int(groups.max(initial=-1)) + 1
     if finish is not None:
         sums = _group_sums(stats, groups, weights, n_units)
-        blocks = (finish(drawn @ sums) for drawn in _blocks(n_units, n_bootstrap, rng, _DRAWN_BYTES))
+        blocks = (finish(drawn @ sums) for drawn in _blocks(n_units, n_bootstrap, rng, _SUMMED_BYTES))
     else:
         values = aggregate.over(stats) if isinstance(aggregate, Once) else partial(aggregate, stats)
         size = (_DRAWN_BYTES if isinstance(aggregate, Once) else BLOCK_BYTES) * n_units // max(len(stats), 1)

@@ -1,14 +1,12 @@
-"""ROC-AUC with a 95 % bootstrap interval against scikit-learn in a loop of resamples: ``python -m tests.bench.bench_auc [N]``.
+"""ROC-AUC with a 95 % bootstrap interval against scikit-learn in a loop of resamples.
 
 Equal values come first: the area of all rows, and those of single resamples. scikit-learn's 1,000 resamples are extrapolated
-from 50. Our side is the whole public path, harness.stats.estimate; best of 3, scikit-learn best of 2, by turns in one process.
+from 50. Our side is what a run does with the rows of the metric: harness.stats.estimate.
 """
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -19,6 +17,7 @@ from harness.metrics.probabilities import RocAuc
 from harness.stats.bootstrap import Once, replicates, resample_weights
 from harness.stats.estimate import estimate
 from harness.types import Estimate
+from tests.bench.timing import Race
 
 RESAMPLES, TIMED = 1000, 50
 METRIC = RocAuc(labels=("0", "1"))
@@ -61,32 +60,11 @@ def check(stats: Array) -> None:
     assert (mine.low, mine.high) == (ours(stats, False).low, ours(stats, False).high)
 
 
-def timed(function: Callable[[], object]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    function()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    print(f"{'what':34} | {'sizes':26} | {'ours s':>16} | {'peer s':>16} | ratio (wall, CPU)")
+def races() -> Iterator[Race]:
+    n = 100_000
     for name, decimals in (("scores all different", None), ("scores of two decimals", 2)):
         stats = made(n, decimals)
         check(stats)
-        best: dict[str, list[tuple[float, float]]] = {"once": [], "plain": [], "peer": []}
-        for turn in range(4):
-            best["once"].append(timed(partial(ours, stats, True)))
-            best["plain"].append(timed(partial(ours, stats, False)))
-            if turn < 3:
-                wall, cpu = timed(partial(theirs, stats))
-                best["peer"].append((wall * RESAMPLES / TIMED, cpu * RESAMPLES / TIMED))
-        peer = [min(times) for times in zip(*best["peer"])]
-        for kind, words in (("once", "sorted once"), ("plain", "sorted a block")):
-            mine = [min(times) for times in zip(*best[kind])]
-            print(f"{'ROC-AUC + interval, ' + words:34} | {f'n={n:,}, {name}':26} | {mine[0]:7.2f} / {mine[1]:6.2f} | "
-                  f"{peer[0]:7.1f} / {peer[1]:6.1f} | {peer[0] / mine[0]:.1f}, {peer[1] / mine[1]:.1f}")
-    print(f"seconds are wall / CPU; the peer's are extrapolated from {TIMED} to {RESAMPLES:,} resamples")
-
-
-if __name__ == "__main__":
-    main()
+        yield Race("ROC-AUC with a 95 % interval", f"n={n:,}, {name}", partial(ours, once=True), theirs, 35,
+                   lambda decimals=decimals: made(n, decimals),
+                   extrapolated=RESAMPLES / TIMED, note=f"peer extrapolated from {TIMED} to {RESAMPLES:,} resamples")

@@ -3,59 +3,57 @@
 The sentences are made from WNUT-17: its 1,287 gold sentences with the tags of four systems, taken round and round; in every
 round a sentence is turned by another offset, and 8 % of its tags (gold and predicted, each by themselves) are replaced, half of
 them by O and half by a tag of an entity, as often as the corpus has it.
-
-Run from the project root: ``python -m tests.bench.bench_tagging [sentences]``.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import seqeval.metrics
+import seqeval.scheme
 
 import harness.metrics.tagging as ours
 from harness.data.conll import read_conll
 from harness.types import Key, Output, Sample, Tags
+from tests.bench.timing import Race
+from tests.bench.wmt17 import DATA as SHARED
 
 SYSTEMS = ("uh_ritual", "spinningbytes.txt", "arcada", "drexel_cci")
-DATA = Path(os.environ.get("HARNESS_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data")) / "wnut17"
+DATA = SHARED / "wnut17"
 Sentences = list[list[str]]
 
 
-def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+def races() -> Iterator[Race]:
+    n = 100_000
     true, predicted = made_up(n)
     distinct = len({(*gold, "/", *tags) for gold, tags in zip(true, predicted)})
-    tokens = sum(map(len, true))
-    print(f"{n:,} sentences, {distinct:,} of them distinct, {tokens:,} tokens")
-    print("what | sizes | ours s | peer s | ratio | ours cpu s | peer cpu s | ratio")
-    import seqeval.metrics
-    import seqeval.scheme
-
+    sizes = f"{n:,} sentences, {distinct:,} distinct"
     warnings.simplefilter("ignore")
-    strict = {"mode": "strict", "scheme": seqeval.scheme.IOB2}
     samples = [Sample(str(row), target=tags) for row, tags in enumerate(true)]
     outputs = [Output(Key(str(row)), Tags(tuple(tags))) for row, tags in enumerate(predicted)]
 
-    def metric(mode: ours.Mode, average: ours.Average) -> Callable[[], float]:
-        def value() -> float:
+    def metric(mode: ours.Mode, average: ours.Average) -> Callable[[Any], float]:
+        def value(_: Any) -> float:
             scores = ours.NerF1("BIO", mode, average).score(samples, outputs)
             return float(scores.bound.aggregate(scores.stats, np.ones((1, n)))[0])
 
         return value
 
-    def peer(average: str, **options: object) -> Callable[[], float]:
-        return lambda: float(seqeval.metrics.f1_score(true, predicted, average=average, **options))
+    def peer(average: str, **options: object) -> Callable[[Any], float]:
+        return lambda _: float(seqeval.metrics.f1_score(true, predicted, average=average, **options))
 
-    compare("ner_f1, function", n, lambda: ours.ner_f1(true, predicted), peer("micro"))
-    compare("ner_f1, Metric", n, metric("default", "micro"), peer("micro"))
-    compare("ner_f1(average=macro), Metric", n, metric("default", "macro"), peer("macro"))
-    compare("ner_f1(mode=strict), Metric", n, metric("strict", "micro"), peer("micro", **strict))
+    strict = {"mode": "strict", "scheme": seqeval.scheme.IOB2}
+    rows = [("ner_f1, function", lambda _: ours.ner_f1(true, predicted), peer("micro")),
+            ("ner_f1, Metric", metric("default", "micro"), peer("micro")),
+            ("ner_f1(average=macro), Metric", metric("default", "macro"), peer("macro")),
+            ("ner_f1(mode=strict), Metric", metric("strict", "micro"), peer("micro", **strict))]
+    for what, mine, theirs in rows:
+        assert abs(mine(None) - theirs(None)) < 1e-9, what
+        yield Race(what, sizes, mine, theirs, 10)
 
 
 def made_up(n: int, seed: int = 0) -> tuple[Sentences, Sentences]:
@@ -85,25 +83,3 @@ def perturbed(tags: Sequence[str], pool: Sequence[str], rng: np.random.Generator
 
 def tags_of(path: Path) -> Sentences:
     return [list(row["tags"]) for _, row in read_conll(path)]
-
-
-def compare(what: str, n: int, mine: Callable[[], float], theirs: Callable[[], float]) -> None:
-    """Best of 4 runs of ours and 2 of the peer's, one after the other in turns, after both gave the same value."""
-    a, b = mine(), theirs()
-    assert abs(a - b) < 1e-9, f"{what}: {a} and {b}"
-    runs = [timed(mine) for _ in range(2)], [timed(theirs)]
-    runs[0].extend(timed(mine) for _ in range(2))
-    runs[1].append(timed(theirs))
-    (wall, cpu), (peer_wall, peer_cpu) = (map(min, zip(*side)) for side in runs)
-    print(f"{what} | {n:,} | {wall:.3f} | {peer_wall:.3f} | {peer_wall / wall:.1f}x"
-          f" | {cpu:.3f} | {peer_cpu:.3f} | {peer_cpu / cpu:.1f}x", flush=True)
-
-
-def timed(run: Callable[[], float]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    run()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-if __name__ == "__main__":
-    main()
