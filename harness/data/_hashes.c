@@ -80,7 +80,8 @@ typedef struct {
 static int stretch_of(const Stretches *all, Py_ssize_t i, const uint64_t **first, Py_ssize_t *n)
 {
     const int64_t *bounds = all->bounds.buf;
-    if (i < 0 || i >= all->bounds.len / 8 - 1 || bounds[i] < 0 || bounds[i + 1] < bounds[i] || bounds[i + 1] > all->hashes.len / 8)
+    if (i < 0 || i >= all->bounds.len / 8 - 1 || bounds[i] < 0 || bounds[i] > bounds[i + 1] ||
+        bounds[i + 1] > all->hashes.len / 8)
         return 0;
     *first = (const uint64_t *)all->hashes.buf + bounds[i], *n = (Py_ssize_t)(bounds[i + 1] - bounds[i]);
     return 1;
@@ -153,15 +154,20 @@ typedef struct {
 static int is_document(const Found *found, Py_ssize_t line, const Judgement *one)
 {
     const int32_t *offsets = found->offsets.buf;
-    return line < found->offsets.len / 4 - 1 && offsets[line] >= 0 && offsets[line + 1] - (int64_t)offsets[line] == one->length &&
-           offsets[line + 1] <= found->ids.len && memcmp((const char *)found->ids.buf + offsets[line], one->text, one->length) == 0;
+    if (line >= found->offsets.len / 4 - 1 || offsets[line] < 0 || offsets[line + 1] > found->ids.len)
+        return 0;
+    return offsets[line + 1] - (int64_t)offsets[line] == one->length &&
+           memcmp((const char *)found->ids.buf + offsets[line], one->text, one->length) == 0;
 }
 
 /* Find the judged documents of one query. False if a hash is that of two different documents, or if there is no room. */
-static int find(Found *found, const Stretches *lines, Py_ssize_t row, const Judgements *judgements, Py_ssize_t which, Table *table)
+static int find(Found *found, const Stretches *lines, Py_ssize_t row, const Judgements *judgements, Py_ssize_t which,
+                Table *table)
 {
     const uint64_t *have;
-    Py_ssize_t n;
+    Py_ssize_t n, room = found->which.len / 8;
+    if (found->lines.len / 8 < room || found->grades.len / 8 < room)
+        return 0;
     if (!stretch_of(lines, row, &have, &n) || !fill(table, judgements->hashes, judgements->n, 4))
         return 0;
     for (Py_ssize_t i = 0; i < n; i++) {
@@ -170,7 +176,7 @@ static int find(Found *found, const Stretches *lines, Py_ssize_t row, const Judg
             continue;
         const Judgement *one = judgements->all + slot - 1;
         Py_ssize_t at = found->n, line = have + i - (const uint64_t *)lines->hashes.buf;
-        if (!is_document(found, line, one) || at >= found->which.len / 8 || at >= found->lines.len / 8 || at >= found->grades.len / 8)
+        if (!is_document(found, line, one) || at >= room)
             return 0;
         ((int64_t *)found->which.buf)[at] = which;
         ((int64_t *)found->lines.buf)[at] = line;
@@ -199,7 +205,8 @@ static PyObject *judged(PyObject *module, PyObject *args)
     PyMem_Free(judgements.all);
     PyMem_Free(judgements.hashes);
     PyMem_Free(table.slots);
-    Py_buffer *held[] = {&lines.hashes, &lines.bounds, &found.offsets, &found.ids, &rows, &found.which, &found.lines, &found.grades};
+    Py_buffer *held[] = {&lines.hashes, &lines.bounds, &found.offsets, &found.ids,
+                         &rows,         &found.which,  &found.lines,   &found.grades};
     for (int at = 0; at < 8; at++)
         PyBuffer_Release(held[at]);
     return PyLong_FromSsize_t(i < 0 ? -1 : found.n);

@@ -1,4 +1,4 @@
-"""The compiled part of reading and judging runs. It is optional: what it does is written in Python too, with the same results."""
+"""The compiled part of reading and judging runs. It is optional: what it does is written in Python too, with equal results."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import pickle
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import trec
+from harness.data import compiled, trec
 from harness.data.runlines import RunLines, StoredRanking, hashes
 from harness.errors import DataError
 from harness.metrics.judgements import Judged, judge
@@ -22,6 +23,16 @@ from harness.types import Ranking
 NAMES = ["d", "d1", "d10", "D1", "é", "～", "😀", "eight_by", "nine_byte", "sixteen_bytes_of", "sixteen_bytes_of!", "x" * 40]
 SCORES = ["1", "0.5", "0.50000000001", "-0.0", "0", "1e300", "inf", "-3.25", "2e-9", "12.3456"]
 Line = tuple[str, str, str]
+
+
+@pytest.fixture(autouse=True, params=["compiled", "python"], scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test runs with the compiled part and without it."""
+    if request.param == "compiled" and not compiled.IS_THERE:
+        pytest.skip("installed without a C compiler")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "IS_THERE", request.param == "compiled")
+        yield
 
 
 def plain(lines: list[Line]) -> dict[str, Ranking]:
@@ -98,6 +109,7 @@ def test_equal_hashes_do_not_make_equal_documents(monkeypatch: pytest.MonkeyPatc
     """With a hash of two values nearly everything collides: the same rankings, judgements and complaints come out."""
     import harness.data.runlines as module
 
+    monkeypatch.setattr(compiled, "IS_THERE", False)
     monkeypatch.setattr(module, "hashes", lambda texts: hashes(texts) & np.uint64(1))
     lines = [("1", name, str(place)) for place, name in enumerate(NAMES)]
     qrels = [{"d1": 2, "é": 1, "absent": 1, "D1": 0}]
