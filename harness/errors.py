@@ -33,11 +33,11 @@ class MetricError(HarnessError):
 
 
 class UnknownName(HarnessError):
-    """A spec names a plug-in that does not exist."""
+    """A spec names a plug-in that does not exist; ``hint`` says more than the nearest of the known names would."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str | None = None) -> None:
         self.kind, self.name, self.known = kind, name, tuple(sorted(known))
-        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, self.known)}")
+        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, self.known) if hint is None else hint}")
 
 
 class BackendError(HarnessError):

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import MetricError, UnknownName, UsageError, did_you_mean
+from harness.errors import MetricError, UnknownName, UsageError, did_you_mean, nearest
 from harness.protocols import Metric, literal, parameters
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -139,14 +139,33 @@ def example_spec(name: str) -> str:
     return example if example and name == cls.name else name
 
 
+def with_cut_off(spec: Spec) -> Spec:
+    """The spec with the cut-off that trec_eval writes into the name: ``P_5``, ``P.5`` and ``ndcg_cut_10`` are ``P@5`` and
+    ``ndcg_cut@10``, unless a metric has that very name.
+
+    >>> with_cut_off(Spec("P_5"))
+    Spec(name='P', k='5', positional=(), named=())
+    """
+    known = metric_names()
+    found = _NAME_AND_CUT_OFF.fullmatch(spec.name)
+    if spec.k is not None or spec.name in known or found is None or f"{found['name']}@k" not in known:
+        return spec
+    return dataclasses.replace(spec, name=found["name"], k=found["k"])
+
+
+_NAME_AND_CUT_OFF = re.compile(r"(?P<name>[^@]*?[^@\d])(?:_|\.)(?P<k>\d+(?:\.\d+)?)")
+"""A point after a digit belongs to a number: ``f1.5`` has no cut-off."""
+
+
 def _build_metric(spec: Spec, text: str) -> Metric:
+    spec = with_cut_off(spec)
     name = spec.name if spec.k is None else f"{spec.name}@k"
     if ":" in name:
         cls, values = _from_path("metric", name), dict[str, Any]()
     else:
         known = metric_names()
         if name not in known:
-            raise _unknown_metric(spec, known)
+            raise unknown_metric(spec)
         cls, preset = known[name]
         values = dict(preset)
     hints = _type_hints(cls)
@@ -178,13 +197,82 @@ def _type_hints(cls: type) -> Mapping[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def _unknown_metric(spec: Spec, known: Mapping[str, Any]) -> Exception:
+def unknown_metric(spec: Spec) -> Exception:
+    """The error for a spec whose name is no metric's, with what was most likely meant."""
+    known = metric_names()
     if spec.k is not None and spec.name in known:
         return MetricError(f"{spec.name} takes no @k")
     if spec.k is None and f"{spec.name}@k" in known:
         return MetricError(f"{spec.name} needs a cut-off: {spec.name}@10")
-    shown = [name.removesuffix("@k") for name in known] if spec.k is not None else list(known)
-    return UnknownName("metric", spec.name if spec.k is None else f"{spec.name}@{spec.k}", shown)
+    written = spec.name if spec.k is None else f"{spec.name}@{spec.k}"
+    guess = _meant(spec)
+    hint = "; `harness list metrics` shows all" if guess is None else f"; did you mean {guess!r}?"
+    return UnknownName("metric", written, known, hint)
+
+
+def _meant(spec: Spec) -> str | None:
+    """What an unknown name most likely means: the same letters, what another tool calls it, or else the nearest name."""
+    cut = re.fullmatch(r"(.*\D)[_.](\d+)", spec.name) if spec.k is None else None
+    names, known = _by_letters(), metric_names()
+    for written, k in ((spec.name, spec.k), *([(cut[1], cut[2])] if cut else [])):
+        letters = _letters(written)
+        found = _SYNONYMS.get(letters) or names.get(letters + ("@k" if k is not None else "")) or names.get(letters)
+        found = found or names.get(f"{letters}@k")
+        if found is not None:
+            return _cut_at(found, k)
+    of_its_kind = [name.removesuffix("@k") for name in known if name.endswith("@k")] if spec.k is not None else list(known)
+    guess = nearest(spec.name, of_its_kind)
+    return None if guess is None else _cut_at(guess if spec.k is None else f"{guess}@k", spec.k)
+
+
+def _cut_at(name: str, k: str | None) -> str:
+    return f"{name.removesuffix('k')}{k or 10}" if name.endswith("@k") else name
+
+
+def _letters(name: str) -> str:
+    """A name without what spellings differ in: ``ROUGE-Lsum`` and ``rouge_lsum`` are one."""
+    return re.sub(r"[-_.\s]", "", name.lower())
+
+
+@cache
+def _by_letters() -> Mapping[str, str]:
+    """Every metric's name by its letters, those of its own name before those of aliases."""
+    found: dict[str, str] = {}
+    for name in sorted(metric_names(), key=lambda name: name not in catalogue("metric")):
+        found.setdefault(_letters(name), name)
+    return types.MappingProxyType(found)
+
+
+_SYNONYMS: Mapping[str, str] = {
+    "auc": "roc_auc", "auroc": "roc_auc", "rocaucscore": "roc_auc", "aucroc": "roc_auc", "aupr": "pr_auc", "auprc": "pr_auc",
+    "prauc": "pr_auc", "averageprecisionscore": "average_precision", "ap": "average_precision", "brierscore": "brier",
+    "brierscoreloss": "brier", "crossentropyloss": "log_loss", "logloss": "log_loss", "nll": "log_loss",
+    "accuracyscore": "accuracy", "balancedaccuracyscore": "balanced_accuracy", "f1score": "f1", "f1macro": "macro_f1",
+    "f1micro": "micro_f1", "f1weighted": "weighted_f1", "fbetascore": "f_beta", "fscore": "f1", "fmeasure": "f1",
+    "precisionscore": "precision", "recallscore": "recall", "sensitivity": "recall", "tpr": "recall", "ppv": "precision",
+    "matthewscorrcoef": "mcc", "matthewscorrelation": "mcc", "matthews": "mcc", "kappa": "cohen_kappa",
+    "cohenkappascore": "cohen_kappa", "cohenskappa": "cohen_kappa", "quadraticweightedkappa": "cohen_kappa(weights=quadratic)",
+    "qwk": "cohen_kappa(weights=quadratic)", "hammingloss": "hamming", "topkaccuracyscore": "top_k_accuracy",
+    "confusion": "confusion_matrix", "expectedcalibrationerror": "ece", "maximumcalibrationerror": "mce",
+    "adaptivecalibrationerror": "ace", "calibrationerror": "ece", "kolmogorovsmirnov": "ks",
+    "meanabsoluteerror": "mae", "meansquarederror": "mse", "rootmeansquarederror": "rmse", "medianabsoluteerror": "medae",
+    "meanabsolutepercentageerror": "mape", "r2score": "r2", "rsquared": "r2", "rsquare": "r2", "pearsonr": "pearson",
+    "spearmanr": "spearman", "spearmanrho": "spearman", "kendalltau": "kendall", "quantileloss": "pinball",
+    "pinballloss": "pinball", "sacrebleu": "bleu", "bleu4": "bleu", "corpusbleu": "bleu", "bleu1": "bleu(max_order=1)",
+    "bleu2": "bleu(max_order=2)", "bleu3": "bleu(max_order=3)", "chrf++": "chrf_pp", "chrfplusplus": "chrf_pp",
+    "translationeditrate": "ter", "worderrorrate": "wer", "charactererrorrate": "cer", "em": "exact_match",
+    "squadem": "exact_match", "squadf1": "token_f1", "squad": "token_f1", "qaf1": "token_f1", "f1token": "token_f1",
+    "bertscoref1": "bertscore", "sentencesimilarity": "embedding_similarity", "sts": "sts_spearman", "rougen": "rouge_2",
+    "cosinesimilarity": "cosine", "cossim": "cosine", "ppl": "perplexity", "bpb": "bits_per_byte", "selfbleu": "self_bleu",
+    "frechet": "fid", "frechetdistance": "fid", "frechetinceptiondistance": "fid", "kernelinceptiondistance": "kid",
+    "intersectionoverunion": "iou", "miou": "iou", "meaniou": "iou", "jaccardindex": "jaccard_score", "dicescore": "dice",
+    "kldivergence": "kl", "jsdivergence": "js", "jensenshannon": "js", "emd": "wasserstein", "seqeval": "ner_f1",
+    "hitrate": "hit@k", "hits": "hit@k", "prec": "precision@k", "meanaverageprecision": "map", "meanreciprocalrank": "mrr",
+    "reciprocalrank": "mrr", "rprecision": "r_precision", "faithfulness": "support", "groundedness": "support",
+    "krippendorff": "krippendorff_alpha", "winrate": "pairwise_win_rate", "ttft": "time_to_first_token",
+    "adjustedrandscore": "ari", "normalizedmutualinfoscore": "nmi", "silhouettescore": "silhouette",
+}  # fmt: skip
+"""The letters of what other tools call a metric -> our name or spec; it only serves the guess that an error makes."""
 
 
 def _coerce(raw: Any, hint: Any, what: str) -> Any:

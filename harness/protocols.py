@@ -120,6 +120,10 @@ class Metric:
         weights; None where there is no such thing. It is what a bootstrap calls again and again."""
         return None
 
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        """Called when the value of these rows is NaN: the reason in words, where the metric can tell."""
+        return None
+
     def rows(self, stats: FloatArray) -> FloatArray:
         """The value of every row by itself, ``float64[n]``; NaN where one row alone has none."""
         if self.is_additive:

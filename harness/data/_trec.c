@@ -39,7 +39,8 @@ static double divided(uint64_t digits, int places)
 }
 #endif
 
-/* As float() does it, for numbers that are not so easy. False for 0 and infinity, and where the text is too long. */
+/* As float() does it, for numbers that are not so easy. False for 0 and infinity, and where the text is too long; with an
+   error set only without memory. */
 static int any_number(const byte *first, const byte *end, double *value)
 {
     char text[128], *stop;
@@ -48,10 +49,6 @@ static int any_number(const byte *first, const byte *end, double *value)
     memcpy(text, first, end - first);
     text[end - first] = 0;
     *value = PyOS_string_to_double(text, &stop, NULL);
-    if (PyErr_Occurred()) {
-        PyErr_Clear();
-        return 0;
-    }
     return stop == text + (end - first) && isfinite(*value) && *value != 0;
 }
 
@@ -210,12 +207,7 @@ static int append(Columns *out, long code, Word document, double score, const by
     Py_ssize_t length = document.end - document.first, n = out->n;
     if (n >= out->room || length > out->ids_room - out->ids_used)
         return 0;
-    byte *copy = out->ids + out->ids_used;
-    if (out->ids_room - out->ids_used - length >= 8 && limit - document.end >= 8)
-        for (Py_ssize_t i = 0; i < length; i += 8) /* by words, the last one with what stands after it */
-            memcpy(copy + i, document.first + i, 8);
-    else
-        memcpy(copy, document.first, length);
+    memcpy(out->ids + out->ids_used, document.first, length);
     out->hashes[n] = hash_of(document.first, length, limit, &out->marks);
     out->codes[n] = (int32_t)code;
     out->scores[n] = score;

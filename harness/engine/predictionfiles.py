@@ -31,8 +31,14 @@ _LOOKED_AT = 5
 
 
 def held(source: Any) -> Source:
-    """A path, or a stream read to its end, so that it can be looked at before it is read."""
-    return Path(source) if isinstance(source, str | Path) else cast("BinaryIO", _HeldStream(source))
+    """A path; or a stream or a pipe read to its end, so that it can be looked at before it is read."""
+    if not isinstance(source, str | Path):
+        return cast("BinaryIO", _HeldStream(source))
+    path = Path(source)
+    if path.is_file() or path.is_dir() or not path.exists():
+        return path
+    with path.open("rb") as pipe:
+        return cast("BinaryIO", _HeldStream(pipe))
 
 
 class _HeldStream(io.BytesIO):
@@ -57,18 +63,22 @@ def material_of_file(wants: Wants, predictions: Source, truth: Truth | None, rea
             raise DataError(f"{name}: no lines in it")
         truth = _present(truth, wants, name, form)
         outputs = _line_outputs(lines, name, wants, [] if truth is None else truth.samples, reading)
-        return paired(Given(name, outputs, by_id=False), truth, wants)
+        return paired(Given(name, outputs, by_id=False, notes=_marks(name, lines)), truth, wants)
     if form == "npy":
         return paired(Given(name, _array_outputs(predictions), by_id=False), _present(truth, wants, name, form), wants)
-    rows = _tagged_rows(predictions, has_truth=truth is not None) if form == "conll" else _rows(predictions, form, wants)
+    is_tagged = form == "conll"
+    rows = _tagged_rows(predictions, has_truth=truth is not None) if is_tagged else _rows(predictions, form, reading, wants)
+    if is_tagged and truth is not None:
+        _check_tokens(rows, truth)
     _check_columns(rows, wants, reading, truth)
     if truth is not None:
         outputs = outputs_of(rows, wants, reading, lambda: binary_of(truth.samples, reading))
-        return paired(Given(name, outputs, rows.by_id, own_samples(rows, reading)), truth, wants)
+        return paired(Given(name, outputs, rows.by_id, own_samples(rows, reading), rows.notes(wants, reading)), truth, wants)
     samples = samples_of(rows, wants, reading, alone=False)
     if samples is None:
         raise _no_truth(wants, name, rows)
-    return beside(Given(name, outputs_of(rows, wants, reading, lambda: binary_of(samples, reading)), rows.by_id), samples)
+    outputs = outputs_of(rows, wants, reading, lambda: binary_of(samples, reading))
+    return beside(Given(name, outputs, rows.by_id, notes=rows.notes(wants, reading)), samples)
 
 
 def truth_of_files(wants: Wants, files: Sequence[Source], reading: Reading) -> Truth:
@@ -89,7 +99,8 @@ def _form(wants: Wants, source: Source, reading: Reading, *, has_truth: bool) ->
         return "jsonl"
     if usual == "npy" and not _is_array(source):
         return "jsonl"
-    is_table = not has_truth and (reading.target is not None or (wants.family in ("label", "number") and bool(wants.truth)))
+    stands_alone = wants.family == "label" or (wants.family == "number" and bool(wants.truth))
+    is_table = not has_truth and (reading.target is not None or stands_alone)
     if usual == "text" and (reading.names_columns or is_table):
         return "csv"
     return usual
@@ -151,15 +162,36 @@ def _array_outputs(source: Source) -> list[Output]:
 def _looks_like_objects(source: Source, reading: Reading) -> bool:
     """Whether the first lines are JSON objects; where columns are named, whether the file begins like one."""
     head = list(islice((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), _LOOKED_AT))
+    if head and head[0].lstrip().startswith(b"["):
+        return _is_list(source)
     if not head or not head[0].lstrip().startswith(b"{"):
         return False
-    return reading.names_columns or all(map(_is_object, head))
+    return reading.names_columns or any(map(_is_object, head))
+
+
+def _is_list(source: Source) -> bool:
+    """Whether the whole file is one JSON list of objects."""
+    start = _from_start(source)
+    data = start.read_bytes() if isinstance(start, Path) else start.read()
+    if not data.lstrip().startswith(b"[") or not data.rstrip().endswith(b"]"):
+        return False
+    try:
+        values = loads(data)
+    except ValueError:
+        return False
+    return isinstance(values, list) and bool(values) and all(isinstance(value, dict) for value in values)
+
+
+def _listed(source: Source) -> Iterable[tuple[int, dict[str, Any]]]:
+    """The objects of a JSON list, numbered from 1."""
+    start = _from_start(source)
+    return enumerate(loads(start.read_bytes() if isinstance(start, Path) else start.read()), 1)
 
 
 def _begins_like_an_object(source: Source) -> bool:
     """Whether the first line that is not blank does; true of a file that has none."""
     first = next((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), b"{")
-    return first.lstrip().startswith(b"{")
+    return first.lstrip().startswith((b"{", b"["))
 
 
 def _is_object(line: bytes) -> bool:
@@ -188,6 +220,15 @@ def _tagged_rows(source: Source, *, has_truth: bool) -> Rows:
     return Rows(name_of(source), [number for number, _ in found], rows, is_table=False)
 
 
+def _check_tokens(rows: Rows, truth: Truth) -> None:
+    """The sentences of both files must be the same. Raises DataError at the first token that differs."""
+    for line, row, sample in zip(rows.lines, rows.rows, truth.samples):
+        wanted = sample.input.get("tokens")
+        if isinstance(wanted, list) and wanted != row["tokens"] and len(wanted) == len(row["tokens"]):
+            at = next(at for at, pair in enumerate(zip(row["tokens"], wanted)) if pair[0] != pair[1])
+            raise DataError(f"{rows.name}:{line + at}: token {row['tokens'][at]!r}, {truth.name} has {wanted[at]!r}")
+
+
 _TOKEN_TARGET_TAG = 3
 
 
@@ -196,12 +237,12 @@ def _n_columns(source: Source) -> int:
     return len(first.split(b"\t") if b"\t" in first else first.split())
 
 
-def _rows(source: Source, form: Form, wants: Wants) -> Rows:
+def _rows(source: Source, form: Form, reading: Reading, wants: Wants) -> Rows:
     found: Iterable[tuple[int, dict[str, Any]]]
     if form == "jsonl":
         if wants.forms == ("jsonl",) and not _begins_like_an_object(source):
             raise DataError(f"score: {wants.who} needs JSON lines with {wants.fields}; {name_of(source)} holds other text")
-        found = read_jsonl(_from_start(source))
+        found = read_jsonl(_from_start(source)) if not _is_list(source) else _listed(source)
     elif form == "tsv":
         found = read_csv(_from_start(source), "\t", "none")
     else:
@@ -212,7 +253,7 @@ def _rows(source: Source, form: Form, wants: Wants) -> Rows:
         rows.append(row)
     if not rows:
         raise DataError(f"{name_of(source)}: no rows in it")
-    return Rows(name_of(source), numbers, rows, is_table=form != "jsonl")
+    return Rows(name_of(source), numbers, rows, is_table=form != "jsonl", has_ids=reading.ids)
 
 
 def _check_columns(rows: Rows, wants: Wants, reading: Reading, truth: Truth | None) -> None:
@@ -227,6 +268,11 @@ def _check_columns(rows: Rows, wants: Wants, reading: Reading, truth: Truth | No
 
 
 # ── lines ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _marks(name: str, lines: Sequence[str]) -> tuple[str, ...]:
+    is_marked = lines[0].startswith("\ufeff")
+    return (f"{name} begins with a byte-order mark; it is part of the first text, as for sacrebleu",) if is_marked else ()
 
 
 def _line_outputs(lines: Sequence[str], name: str, wants: Wants, samples: Sequence[Sample], reading: Reading) -> list[Output]:
@@ -277,7 +323,7 @@ def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
         tagged = samples_of(_tagged_rows(source, has_truth=True), wants, replace(reading, target=None), alone=True)
         return Truth(name, tagged or [], by_id=False)
     if is_jsonl or (reading.target is not None and not as_lines):
-        rows = _rows(source, "jsonl" if is_jsonl else "tsv" if reading.input_format == "tsv" else "csv", wants)
+        rows = _rows(source, "jsonl" if is_jsonl else "tsv" if reading.input_format == "tsv" else "csv", reading, wants)
         rows.check_column(reading.target)
         samples = samples_of(rows, wants, reading, alone=True)
         if samples is None:

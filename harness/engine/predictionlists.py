@@ -94,7 +94,7 @@ def _items(given: Any, what: str) -> tuple[list[str], list[Any], bool]:
 def _is_score(value: Any, wants: Wants) -> bool:
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    return wants.only_scores or not isinstance(value, Integral)
+    return wants.only_scores or ("probabilities" in wants.needs and not isinstance(value, Integral))
 
 
 def _answer(value: Any, wants: Wants, id_: str) -> Answer:
@@ -104,14 +104,14 @@ def _answer(value: Any, wants: Wants, id_: str) -> Answer:
         case "text" if isinstance(value, str):
             return Text(value)
         case "label" if isinstance(value, Mapping):
-            probabilities = {str(label): float(number) for label, number in value.items()}
+            probabilities = {str(label): _real(number, f"predictions[{id_}]") for label, number in value.items()}
             return Label(max(probabilities, key=probabilities.__getitem__, default=None), probabilities)
         case "label" if isinstance(value, list | tuple | set | frozenset) and all(isinstance(item, str) for item in value):
             return Labels(tuple(sorted(value) if isinstance(value, set | frozenset) else value))
-        case "label" if value is None or isinstance(value, str | Integral) or _is_flag(value):
-            return Label(None if value is None else str(value))
+        case "label" if value is None or isinstance(value, str) or _is_whole(value):
+            return Label(label_text(value))
         case "ranking" if isinstance(value, Mapping):
-            return Ranking(tuple(map(str, value)), tuple(map(float, value.values())))
+            return Ranking(tuple(map(str, value)), tuple(_real(score, f"predictions[{id_}]") for score in value.values()))
         case "number" if isinstance(value, Real):
             return Number(float(value))
         case "tags" if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
@@ -119,7 +119,7 @@ def _answer(value: Any, wants: Wants, id_: str) -> Answer:
         case "ratings" if isinstance(value, list | tuple):
             return Ratings(tuple(None if _is_nan(item) else item for item in value))
         case "vectors" if getattr(value, "ndim", 0) in (1, 2) or isinstance(value, list | tuple):
-            return Vectors(np.atleast_2d(np.asarray(value, dtype=np.float64)))  # type: ignore[arg-type]
+            return Vectors(_array(value, f"predictions[{id_}]"))
     raise DataError(f"predictions[{id_}]: {wants.who} cannot take {value!r:.60} ({type(value).__name__})")
 
 
@@ -127,14 +127,40 @@ def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+def _is_whole(value: Any) -> bool:
+    """Whether it is an integer, a yes or no, or a float without a fraction: 1, True and 1.0 are one label."""
+    is_flag = type(value).__name__ in ("bool", "bool_")
+    return is_flag or isinstance(value, Integral) or (isinstance(value, Real) and float(value).is_integer())
+
+
+def label_text(value: Any) -> str | None:
+    """The label that a value in memory names."""
+    return value if value is None or isinstance(value, str) else str(int(value)) if _is_whole(value) else str(value)
 
 
 def _target(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
-        return [str(item) for item in value]
-    return value if value is None or isinstance(value, Mapping) else str(value)
+        return [label_text(item) for item in value]
+    if _is_nan(value):
+        raise DataError("references: a label must not be NaN: None stands for no label")
+    return value if isinstance(value, Mapping) else label_text(value)
+
+
+def _real(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise DataError(f"{what}: scores and probabilities must be numbers, got {value!r:.60}") from None
+
+
+def _array(value: Any, what: str) -> Any:
+    try:
+        array = np.atleast_2d(np.asarray(value, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise DataError(f"{what}: vectors must be lists of numbers, equally long, got {value!r:.60}") from None
+    if array.ndim > 2:
+        raise DataError(f"{what}: vectors must be an array (dim,) or (m, dim), got shape {array.shape}")
+    return array
 
 
 def held_in(predictions: Any) -> Callable[[Sequence[Family]], Family]:
@@ -145,8 +171,10 @@ def held_in(predictions: Any) -> Callable[[Sequence[Family]], Family]:
         first = values[0].answer if values and isinstance(values[0], Output) else values[0] if values else None
         kinds = [family for family in families if isinstance(first, _ANSWERS[family])]
         is_array = getattr(first, "ndim", 0) > 0 or isinstance(first, list | tuple)
-        guess = "vectors" if is_array else "number" if isinstance(first, Real) and "number" in families else "label"
-        return kinds[0] if kinds else guess if guess in families else families[0]  # type: ignore[return-value]
+        of_numbers = ("number", "label") if isinstance(first, Real) else ("label", "text")
+        wanted = ("vectors", "ratings", "tags") if is_array else of_numbers
+        guess = next((family for family in wanted if family in families), families[0])
+        return kinds[0] if kinds else guess  # type: ignore[return-value]
 
     return held
 
@@ -154,6 +182,9 @@ def held_in(predictions: Any) -> Callable[[Sequence[Family]], Family]:
 def _grades(value: Any, id_: str) -> dict[str, int]:
     if not isinstance(value, Mapping):
         raise DataError(f"references[{id_}]: judgements must be a mapping from document to grade, got {value!r:.60}")
+    if not all(_is_whole(grade) for grade in value.values()):
+        odd = next(grade for grade in value.values() if not _is_whole(grade))
+        raise DataError(f"references[{id_}]: grades must be whole numbers, got {odd!r:.60}")
     return {str(document): int(grade) for document, grade in value.items()}
 
 

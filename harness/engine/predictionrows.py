@@ -28,7 +28,7 @@ from harness.types import (
     Vectors,
 )
 
-TEXTS, LABELS, SCORES = ("text", "prediction"), ("prediction", "label"), ("score", "probability")
+TEXTS, LABELS, SCORES = ("text", "prediction"), ("prediction", "label", "winner"), ("score", "probability")
 NUMBERS = ("value", "prediction")
 """The columns of predictions that are looked for, in this order, where none is named."""
 TARGETS = ("target",)
@@ -54,11 +54,18 @@ class Rows:
     lines: list[int]
     rows: list[dict[str, Any]]
     is_table: bool
+    has_ids: bool = True
 
     @property
     def by_id(self) -> bool:
         """Whether the rows have ids; the first one decides."""
-        return "id" in self.rows[0]
+        return self.has_ids and "id" in self.rows[0]
+
+    def notes(self, wants: Wants, reading: Reading) -> tuple[str, ...]:
+        """What the reader should know of how the rows were taken."""
+        if wants.family != "ratings" or not self.is_table or reading.field is not None:
+            return ()
+        return (f"raters: {', '.join(raters_of(self, reading))} (others can be named with --field)",)
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -178,8 +185,7 @@ def to_number(value: Any, what: str) -> float | None:
 
 def _ratings_reader(rows: Rows, reading: Reading) -> ReadRow:
     """A column a rater: those that are named, else all but the id; numbers if every cell is one."""
-    named = None if reading.field is None else [name.strip() for name in reading.field.split(",")]
-    raters = named or [name for name in rows.rows[0] if name not in ("id", "target", reading.group)]
+    raters = raters_of(rows, reading)
     cells = {str(row.get(name) or "").strip() for row in rows.rows for name in raters}
     are_numbers = all(cell.lower() in _NOTHING or _is_number(cell) for cell in cells)
 
@@ -190,6 +196,17 @@ def _ratings_reader(rows: Rows, reading: Reading) -> ReadRow:
         return to_score(value, rater) if are_numbers else str(value).strip()
 
     return lambda row, key: Output(key, Ratings(tuple(rating(row, rater) for rater in raters)))
+
+
+def raters_of(rows: Rows, reading: Reading) -> list[str]:
+    """The columns that are raters."""
+    if reading.field is not None:
+        return [name.strip() for name in reading.field.split(",")]
+    return [name for name in rows.rows[0] if name not in (*_ITEMS, "target", reading.group)]
+
+
+_ITEMS = ("id", "item", "item_id", "sample", "sample_id", "subject", "unit")
+"""What a column with the names of the rated items is called."""
 
 
 def _is_number(text: str) -> bool:
@@ -273,7 +290,7 @@ def _truth_column(rows: Rows, wants: Wants, reading: Reading, alone: bool) -> st
         return rows.column(reading.target, (*REFERENCES, "text") if alone else REFERENCES)
     column = rows.column(reading.target, (*TARGETS, *_ALONE.get(wants.family, ())) if alone else TARGETS)
     if column is None and wants.family == "label" and wants.only_scores:
-        return reading.label
+        return rows.column(reading.label, ("label",))
     return column
 
 

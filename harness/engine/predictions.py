@@ -44,6 +44,7 @@ class Given:
     outputs: list[Output]
     by_id: bool
     own: Sequence[Sample] = ()
+    notes: tuple[str, ...] = ()
 
 
 # ── scores of one label ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -77,6 +78,8 @@ def binary_of(samples: Sequence[Sample], reading: Reading) -> Binary:
         shown = ", ".join(labels[:10])
         raise UsageError(f"score: --positive must be a label of the targets ({shown}), got {reading.positive!r}")
     others = [label for label in labels if label != reading.positive]
+    if not others:
+        return Binary(reading.positive, f"not {reading.positive}")
     return Binary(reading.positive, others[0] if len(others) == 1 else None)
 
 
@@ -90,6 +93,7 @@ def paired(given: Given, truth: Truth | None, wants: Wants) -> Material:
     other answers, a sample without one is missing. Raises DataError where the two do not fit.
     """
     found = _paired(given, truth, wants)
+    found = Material(found.samples, found.outputs, (*given.notes, *found.notes))
     if not given.own:
         return found
     own = {output.key: sample for output, sample in zip(given.outputs, given.own)}
@@ -137,7 +141,7 @@ def _paired(given: Given, truth: Truth | None, wants: Wants) -> Material:
 def beside(given: Given, samples: list[Sample]) -> Material:
     """Answers with the truth of their own rows; a sample stands once for every repeat."""
     _check_unique(given)
-    return Material(samples, given.outputs)
+    return Material(samples, given.outputs, given.notes)
 
 
 def merged(truths: Sequence[Truth]) -> Truth:
@@ -198,7 +202,9 @@ def _by_id(truth: Truth) -> dict[str, Sample]:
 def _check_unique(given: Given) -> None:
     if len({output.key for output in given.outputs}) < len(given.outputs):
         key = _twice(given.outputs, lambda output: output.key)
-        raise DataError(f"{given.name}: id {key.sample_id!r}{f' (repeat {key.repeat})' if key.repeat else ''} is there twice")
+        shown = f"id {key.sample_id!r}{f' (repeat {key.repeat})' if key.repeat else ''}"
+        how = "give repeats of one item a field repeat, or leave the ids out of account with --no-ids"
+        raise DataError(f"{given.name}: {shown} is there twice: {how}")
 
 
 def _twice(items: Sequence[Any], key: Callable[[Any], Any]) -> Any:

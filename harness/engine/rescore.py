@@ -128,7 +128,9 @@ def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict
         gives = unit.gives()
         language = str(parent.data_fingerprints.get(unit.task, {}).get("language", "en"))
         wanted = {spec: metric_of(spec).for_language(language) for spec in specs}
-        return {spec: metric for spec, metric in wanted.items() if not lacking(answer_needs(metric), gives)}
+        fitting = {spec: metric for spec, metric in wanted.items() if not lacking(answer_needs(metric), gives)}
+        if fitting:
+            return fitting
     own = [e for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
     return {e["metric"]: metric_of(e["signature"].rpartition("#")[0]) for e in own}
 

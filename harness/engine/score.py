@@ -18,9 +18,10 @@ from harness.engine.roles import opened_roles
 from harness.engine.scoring import Scorer, Settings, make_settings
 from harness.engine.wants import AS_IT_LOOKS, Reading, Wants, check_reading, wants_of
 from harness.errors import DataError, UsageError
+from harness.metrics.labels import label_set
 from harness.plugins import metric as metric_of
 from harness.protocols import Backend, Metric, PairMetric
-from harness.types import Estimate, FloatArray, Sample, Table
+from harness.types import Estimate, FloatArray, Label, Sample, Table
 
 __all__ = ["Reading", "RowValues", "ScoreResult", "score"]
 
@@ -124,6 +125,7 @@ def score(
     if any(isinstance(metric, PairMetric) for metric in metrics.values()):
         return _score_pairs(metrics, wants, predictions, references, reading, settings)
     material = _material(wants, predictions, references, reading)
+    material = Material(material.samples, material.outputs, (*material.notes, *_strangers(wants, material)))
     with contextlib.ExitStack() as stack:
         scorer = Scorer(metrics, material.samples, opened_roles(metrics, roles or {}, stack))
         return _results(scorer, material, settings)
@@ -167,6 +169,18 @@ def _score_pairs(
     by_key = {output.key: output for output in others_}
     paired = {spec: dataclasses.replace(metric, others=by_key) for spec, metric in metrics.items()}  # type: ignore[call-arg]
     return _results(Scorer(paired, samples), Material(samples, ours, notes), settings)
+
+
+def _strangers(wants: Wants, material: Material) -> tuple[str, ...]:
+    """A note where no predicted label is one of the targets: scores that were taken for labels, or another spelling."""
+    if "label" not in wants.needs or "target" not in wants.needs:
+        return ()
+    known = {*label_set(material.samples), *(choice for sample in material.samples[:1] for choice in sample.choices)}
+    given = [output.answer.label for output in material.outputs if isinstance(output.answer, Label)]
+    if not known or not given or any(label in known for label in given):
+        return ()
+    shown = ", ".join(sorted(known)[:5])
+    return (f"no predicted label is one of the targets ({shown}); the first is {given[0]!r}",)
 
 
 def _settings(level: float, n_bootstrap: int, seed: int) -> Settings:

@@ -117,7 +117,8 @@ class Scorer:
         for name in self.metrics:
             stats, missing, _ = self._all(name)
             kept = np.delete(stats, missing_rows(stats, missing), axis=0)
-            tables = self.bound(name).tables(kept) if len(kept) else {}
+            with np.errstate(over="ignore", invalid="ignore"):
+                tables = self.bound(name).tables(kept) if len(kept) else {}
             if tables:
                 found[name] = tables
         return found
@@ -190,20 +191,20 @@ class Scorer:
             present, units = np.unique(units[rows], return_inverse=True)
             codes = None if codes is None else codes[present]
             stats = stats[rows]
-        return estimate(
-            stats,
-            aggregate_of(metric),
-            finish=finish_of(metric),
-            method=metric.interval,
-            units=units.astype(np.int64),
-            groups=codes,
-            missing=missing,
-            extremes=extremes,
-            bounds=metric.bounds,
-            level=settings.level,
-            n_bootstrap=settings.n_bootstrap,
-            rng=settings.generator("bootstrap"),
-        )
+        with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float64 are undefined values, not warnings
+            found = estimate(
+                stats, aggregate_of(metric), finish=finish_of(metric), method=metric.interval, units=units.astype(np.int64),
+                groups=codes, missing=missing, extremes=extremes, bounds=metric.bounds, level=settings.level,
+                n_bootstrap=settings.n_bootstrap, rng=settings.generator("bootstrap"),
+            )  # fmt: skip
+        return found if found.value is not None or not found.n else self._explained(found, metric, stats, missing)
+
+    @staticmethod
+    def _explained(found: Estimate, metric: Metric, stats: FloatArray, missing: Mapping[int, str]) -> Estimate:
+        """An undefined value, with the reason that the metric knows."""
+        kept = np.delete(stats, missing_rows(stats, missing), axis=0)
+        why = metric.why_undefined(kept)
+        return found if why is None else dataclasses.replace(found, reason=f"undefined: {why}")
 
 
 def aggregate_of(metric: Metric) -> Aggregate:
@@ -243,10 +244,11 @@ def estimate_fields(value: Estimate) -> dict[str, Any]:
 def _score(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output]) -> _Block:
     good = [row for row, output in enumerate(outputs) if output.error is None or metric.sees_errors]
     missing = {} if metric.sees_errors else {row: o.error for row, o in enumerate(outputs) if o.error is not None}
-    if len(good) == len(outputs):
-        scores = metric.score(samples, outputs)
-    else:
-        scores = metric.score([samples[row] for row in good], [outputs[row] for row in good])
+    with np.errstate(over="ignore", invalid="ignore"):
+        if len(good) == len(outputs):
+            scores = metric.score(samples, outputs)
+        else:
+            scores = metric.score([samples[row] for row in good], [outputs[row] for row in good])
     stats = np.full((len(outputs), scores.stats.shape[1]), np.nan)
     stats[good] = scores.stats
     for row, reason in scores.missing.items():
@@ -272,5 +274,6 @@ def _values(block: _Block) -> FloatArray:
     values = np.full(len(block.stats), np.nan)
     good = np.delete(np.arange(len(block.stats)), list(block.missing))
     if len(good):
-        values[good] = block.metric.rows(block.stats[good])
+        with np.errstate(over="ignore", invalid="ignore"):
+            values[good] = block.metric.rows(block.stats[good])
     return values

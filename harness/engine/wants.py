@@ -43,6 +43,7 @@ class Reading:
     score : the field or column that holds the score or probability of the positive label.
     positive : the label that scores are of; by default, of two labels, the one that sorts last.
     group : the field or column that names the cluster of a row: whole clusters are resampled then.
+    ids : whether a field ``id`` says which item a row is of; else rows are taken in order.
     """
 
     input_format: str | None = None
@@ -52,6 +53,7 @@ class Reading:
     score: str | None = None
     positive: str | None = None
     group: str | None = None
+    ids: bool = True
 
     def __post_init__(self) -> None:
         forms = get_args(Form)

@@ -2,7 +2,8 @@
 
 5,000 queries × 1,000 documents by default (made: ids like ``D0123456``, scores with four decimals, so that some are tied),
 about 50 judgements a query with grades 0 to 3. Ours goes through ``harness.api.score``: with its intervals (1,000 resamples),
-and without; and once more without the compiled part of the reader, if it is there. All sides read the files with their own parsers. The five values, and all those by query, are asserted to be equal
+and without; and once more without the compiled part of the reader, if it is there.
+All sides read the files with their own parsers. The five values, and all those by query, are asserted to be equal
 before anything is timed. ranx is left out where it is not installed; numba compiles before the clock starts.
 """
 

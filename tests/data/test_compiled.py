@@ -54,8 +54,10 @@ def columns(data: bytes) -> compiled.RunColumns:
     return found
 
 
-words = st.sampled_from([b"1", b"q", b"30", b"Q0", b"d", b"D1234567", b"D12345678", b"doc-number-17", b"2.5", b"0.123",
-                         b"-7", b"1e-3", b"nan", b"inf", b"1_0", b"+1", b"\xc3\xa9", b"\xff", b"x\x1cy", b"\x00", b"tag"])  # fmt: skip
+words = st.sampled_from(
+    [b"1", b"q", b"30", b"Q0", b"d", b"D1234567", b"D12345678", b"doc-number-17", b"tag", b"2.5", b"0.123", b"-7", b"1e-3",
+     b"nan", b"inf", b"1_0", b"+1", b"\xc3\xa9", b"\xff", b"x\x1cy", b"\x00"]
+)  # fmt: skip
 gaps = st.sampled_from([b" ", b" ", b" ", b"\t", b"  ", b"\n", b"\r\n", b"\v", b"\x85"])
 good_lines = st.builds(
     lambda query, document, score: f"{query} Q0 {document} 1 {score} t\n".encode(),
@@ -65,10 +67,14 @@ good_lines = st.builds(
 nearly_runs = st.lists(st.one_of(good_lines, good_lines, good_lines, st.builds(bytes.__add__, words, gaps)), max_size=12)
 
 
+MORE = b"".join(b"9 Q0 more-%d 1 %d t\n" % (i, i) for i in range(5))
+"""Lines that are read in another way where 64 bytes follow."""
+
+
 @settings(max_examples=150, deadline=None)
 @given(nearly_runs.map(b"".join), st.integers(0, 400))
 def test_any_file_and_any_piece_of_it(in_python: Callable[..., Any], data: bytes, end: int) -> None:
-    for piece in (data, data[:end]):
+    for piece in (data, data[:end], data + MORE):
         assert outcome(piece) == in_python(lambda piece=piece: outcome(piece))
 
 
@@ -87,11 +93,12 @@ def test_any_bytes(in_python: Callable[..., Any], data: bytes) -> None:
         "1 Q0 a 1 1e400 t\n", "1 Q0 a 1 1e-400 t\n", "1 Q0 a 1 5e-324 t\n", "1 Q0 a 1 .5 t\n", "1 Q0 a 1 5. t\n",
         "1 Q0 a 1 5.e1 t\n", "1 Q0 a 1 1e t\n", "1 Q0 a 1 1e+ t\n", "1 Q0 a 1 - t\n", "1 Q0 a 1 -.e1 t\n",
         "1 Q0 a 1 0e99999 t\n", "1 Q0 a 1 -0.0 t\n", "1 Q0 a 1 1e39 t\n", "# Q0 a 1 2 t\n", "1 Q0 a\n1 Q0 b 1 2 t\n",
+        "1 Q0 a  2.0 t\n", "1  a 1 2.0 t\n", " Q0 a 1 2.0 t\n", "1 Q0 a 1 2.0 \n", "1 Q0 a\u00a0b 1 2.0 t\n",
         "1 Q0 a 1 " + "1" * 200 + " t\n", "1 Q0 a 1 0." + "0" * 150 + "1 t\n",
     ],
 )  # fmt: skip
 def test_odd_lines(in_python: Callable[..., Any], text: str) -> None:
-    for data in (text.encode(), b"1 Q0 z 1 3.5 t\n" + text.encode(), text.encode() + b"\n1 Q0 z 1 3.5 t"):
+    for data in (text.encode(), b"1 Q0 z 1 3.5 t\n" + text.encode(), text.encode() + b"\n1 Q0 z 1 3.5 t", text.encode() + MORE):
         assert outcome(data) == in_python(lambda data=data: outcome(data))
 
 
@@ -111,6 +118,9 @@ def test_the_compiled_part_reads_what_it_should() -> None:
     assert (found.codes.tolist(), found.documents.to_pylist()) == ([0, 0, 1], ["d1", "ü", "d1"])
     assert (found.scores.tolist(), found.is_sorted) == ([2.5, 1.5, -0.01], True)
     assert found.hashes.tolist() == hashes(found.documents).tolist()
+    wide = "".join(f"{'q' * width} Q0 {'d' * width} 1 -{width}.5 {'t' * (64 - 3 * width)}\n" for width in range(1, 21))
+    assert columns(wide.encode()).documents.to_pylist() == ["d" * width for width in range(1, 21)]
+    assert columns(wide.encode()).scores.tolist() == [-width - 0.5 for width in range(1, 21)]
     assert not columns(b"1 Q0 a 1 1 t\n1 Q0 b 1 2 t\n").is_sorted
     assert not columns(b"1 Q0 a 1 2 t\n2 Q0 b 1 1 t\n1 Q0 c 1 1 t\n").is_sorted
     assert columns(b"1 Q0 a 1 1 t\n2 Q0 b 1 2 t\n").is_sorted
