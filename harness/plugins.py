@@ -226,6 +226,8 @@ def _meant(spec: Spec) -> str | None:
 
 
 def _cut_at(name: str, k: str | None) -> str:
+    """The name with its cut-off: the one that was written, or one to begin with."""
+    name = f"{name}@k" if k is not None and f"{name}@k" in metric_names() else name
     return f"{name.removesuffix('k')}{k or 10}" if name.endswith("@k") else name
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import inspect
 import itertools
+import shlex
 import types
 import typing
 from collections.abc import Mapping
@@ -13,9 +14,19 @@ from typing import Any
 
 from rich.text import Text
 
+from harness.cli.docs import readable
+from harness.cli.inputs import files_for
 from harness.cli.output import add_rows, console, print_json, print_next, table
-from harness.errors import UnknownName
-from harness.plugins import catalogue, example_spec, find, metric, metric_names, parse_spec
+from harness.plugins import (
+    catalogue,
+    example_spec,
+    find,
+    metric,
+    metric_names,
+    parse_spec,
+    unknown_metric,
+    with_cut_off,
+)
 from harness.protocols import Metric, PairMetric, literal
 from harness.report.blocks import ARROWS
 
@@ -81,11 +92,11 @@ def _alias_of(name: str, preset: Mapping[str, Any]) -> str:
 
 
 def _one_metric(text: str, as_json: bool) -> int:
-    spec = parse_spec(text)
+    spec = with_cut_off(parse_spec(text))
     known = metric_names()
-    name = next((name for name in (text, f"{spec.name}@k", spec.name) if name in known), None)
+    name = next((name for name in (text, spec.name if spec.k is None else "", f"{spec.name}@k") if name in known), None)
     if name is None:
-        raise UnknownName("metric", text, known)
+        raise unknown_metric(spec)
     cls, preset = known[name]
     facts: Any = cls
     document = {
@@ -98,7 +109,8 @@ def _one_metric(text: str, as_json: bool) -> int:
         return 0
     _print_metric(document)
     if document["kind"] != "calibrator":
-        print_next(f"harness score {_example(text, name)} -p predictions -r references")
+        example = _example(text, name)
+        print_next(f"harness score {shlex.quote(example)} {' '.join(files_for(example))}")
     return 0
 
 
@@ -132,7 +144,7 @@ def _print_metric(document: Mapping[str, Any]) -> None:
     out = console()
     of = f" = {document['alias_of']}" if document["alias_of"] else ""
     out.print(Text.assemble((document["name"], "bold"), f"{of}  {document['family']}\n"), soft_wrap=True)
-    out.print(Text(document["doc"]), soft_wrap=True)
+    out.print(Text(readable(document["doc"], out.width, _class_names())), soft_wrap=True)
     out.print()
     _print_parameters(document["parameters"])
     unit = f" {document['unit']}" if document["unit"] else ""
@@ -143,7 +155,14 @@ def _print_metric(document: Mapping[str, Any]) -> None:
             ("aliases", ", ".join(f"{alias} = {spec}" for alias, spec in document["aliases"].items()) or None)]  # fmt: skip
     shown = add_rows(table("", ""), rows)
     shown.show_header = False
+    shown.columns[0].no_wrap = True
+    shown.columns[1].overflow = "fold"
     out.print(shown)
+
+
+def _class_names() -> dict[str, str]:
+    """The classes of metrics by the names that a user knows them by."""
+    return {cls.__name__: name for name, cls in catalogue("metric").items()}
 
 
 def _range(bounds: list[float | None]) -> str:
@@ -186,7 +205,7 @@ def _plugin_document(kind: str, name: str, cls: Any, *, detailed: bool) -> dict[
 def _print_plugin(document: Mapping[str, Any]) -> None:
     out = console()
     out.print(Text.assemble((document["name"], "bold"), f"  {document['kind']}: {document['summary']}\n"), soft_wrap=True)
-    out.print(Text(document["doc"]), soft_wrap=True)
+    out.print(Text(readable(document["doc"], out.width)), soft_wrap=True)
     out.print()
     _print_parameters(document["parameters"])
     if "provides" in document:
@@ -231,5 +250,8 @@ def _typed(value: Any) -> str:
 def _print_parameters(parameters: list[dict[str, Any]]) -> None:
     if parameters:
         rows = [[p["name"], p["type"], "required" if p["required"] else p["default"]] for p in parameters]
-        console().print(add_rows(table("parameter", "type", "default"), rows))
+        made = table("parameter", "type", "default")
+        for column in made.columns:
+            column.overflow = "fold"
+        console().print(add_rows(made, rows))
         console().print()

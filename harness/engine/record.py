@@ -93,7 +93,7 @@ def build_record(
         config=plan.config.document,
         seeds=plan.config.seeds,
         data_fingerprints=_fingerprints(plan),
-        model_signatures={result.unit.entry: dict(result.signature) for result in results},
+        model_signatures={**{result.unit.entry: dict(result.signature) for result in results}, **about["roles"]},
         metric_signatures=signatures(scored),
         environment=about["made_with"],
         estimates=tuple(estimates),

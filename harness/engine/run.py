@@ -88,6 +88,7 @@ class _Run:
         config = self.config
         self.settings = make_settings(config.seeds[0], config.level, config.n_bootstrap, config.max_missing)
         self.roles: dict[str, Backend] = {}
+        self.role_signatures: dict[str, Mapping[str, Any]] = {}
         self.model_facts: dict[str, Mapping[str, Any]] = {}
 
     def execute(self, notes: Sequence[str]) -> RunRecord:
@@ -112,7 +113,7 @@ class _Run:
             writer.close()
         times = {"started": started, "finished": time.time(), "seconds": time.monotonic() - clock}
         made_with = {**environment(), "models": self.model_facts, "peak_memory_bytes": dict(peak_memory())}
-        about = {"times": times, "notes": list(notes), "made_with": made_with}
+        about = {"times": times, "notes": list(notes), "made_with": made_with, "roles": self.role_signatures}
         return build_record(self.plan, self.opened.folder, results, self.settings, about)
 
     def _model(
@@ -186,6 +187,7 @@ class _Run:
             role = encoder_at(name) if is_source(name) and name not in self.config.roles else self.config.roles[name].backend
             role.open(Resources(self.options.cache_dir, {}, self.say, self._checkpoint))
             self.roles[name] = role
+            self.role_signatures[f"role {name}"] = dict(role.signature())
         return self.roles[name]
 
     def _resources(self, model: ModelConfig) -> Resources:

@@ -47,6 +47,7 @@ class ScoreResult:
     """One metric: ``metric`` is the spec as it was written, ``signature`` the recipe of the number.
 
     ``samples`` is None for a metric whose rows have no values by themselves. ``notes`` say what was left out of the input.
+    ``models`` has the signature of each model that the metric asked for, by role: it belongs to the recipe.
     """
 
     metric: str
@@ -55,6 +56,7 @@ class ScoreResult:
     tables: Mapping[str, Table] = field(default_factory=dict)
     samples: RowValues | None = field(default=None, compare=False, repr=False)
     notes: tuple[str, ...] = ()
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def value(self) -> float | None:
@@ -72,6 +74,8 @@ class ScoreResult:
         }  # fmt: skip
         if estimate.reason is not None:
             document["reason"] = estimate.reason
+        if self.models:
+            document["models"] = self.models
         if per_sample:
             document["samples"] = [] if self.samples is None else self.samples.to_json()
         return document
@@ -127,8 +131,15 @@ def score(
     material = _material(wants, predictions, references, reading)
     material = Material(material.samples, material.outputs, (*material.notes, *_strangers(wants, material)))
     with contextlib.ExitStack() as stack:
-        scorer = Scorer(metrics, material.samples, opened_roles(metrics, roles or {}, stack))
-        return _results(scorer, material, settings)
+        opened = opened_roles(metrics, roles or {}, stack)
+        found = _results(Scorer(metrics, material.samples, opened), material, settings)
+        signatures = {role: dict(backend.signature()) for role, backend in opened.items()}
+    return [_with_models(result, metrics[result.metric], signatures) for result in found]
+
+
+def _with_models(result: ScoreResult, metric: Metric, signatures: Mapping[str, Mapping[str, Any]]) -> ScoreResult:
+    asked = {role: signatures[role] for role in metric.needs_roles()}
+    return dataclasses.replace(result, models=asked) if asked else result
 
 
 def _with_file_against(metrics: Mapping[str, Metric], references: Any) -> tuple[dict[str, Metric], Any]:

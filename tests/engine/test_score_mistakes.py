@@ -62,7 +62,7 @@ def test_a_column_of_items_is_no_rater_and_the_raters_are_named(tmp_path):
 
 def test_ids_that_are_none_can_be_left_out_of_account(tmp_path):
     path = write(tmp_path / "p.csv", "id,left,right,winner\n0,a,b,left\n0,b,a,right\n0,a,c,tie\n")
-    with pytest.raises(DataError, match="id '0' is there twice: .*--no-ids"):
+    with pytest.raises(DataError, match=r"id '0' is there twice: .*--no-ids"):
         score("elo(of=a)", path, reading=Reading(label="winner"))
     assert only(score("elo(of=a)", path, reading=Reading(ids=False))).estimate.n == 3
 
