@@ -6,7 +6,6 @@ import dataclasses
 import importlib
 import inspect
 import itertools
-import shlex
 import types
 import typing
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from typing import Any
 from rich.text import Text
 
 from harness.cli.docs import readable
-from harness.cli.inputs import files_for
+from harness.cli.inputs import command_for
 from harness.cli.output import add_rows, console, print_json, print_next, table
 from harness.plugins import (
     catalogue,
@@ -109,8 +108,7 @@ def _one_metric(text: str, as_json: bool) -> int:
         return 0
     _print_metric(document)
     if document["kind"] != "calibrator":
-        example = _example(text, name)
-        print_next(f"harness score {shlex.quote(example)} {' '.join(files_for(example))}")
+        print_next("harness score --help" if document["signature"] is None else command_for(_example(text, name)))
     return 0
 
 

@@ -1,21 +1,19 @@
-"""A run file on disk to five measures, against pytrec_eval and ranx: ``python -m tests.bench.bench_ranking [QUERIES]``.
+"""A run file on disk to five measures, against pytrec_eval and ranx.
 
-5,000 queries × 1,000 documents by default (made: ids like ``D0123456``, scores with four decimals, so that some are tied),
-about 50 judgements a query with grades 0 to 3. Ours goes through ``harness.api.score``: with its intervals (1,000 resamples),
-and without; and once more without the compiled part of the reader, if it is there.
-All sides read the files with their own parsers. The five values, and all those by query, are asserted to be equal
-before anything is timed. ranx is left out where it is not installed; numba compiles before the clock starts.
+5,000 queries × 1,000 documents (made: ids like ``D0123456``, scores with four decimals, so that some are tied), about 50
+judgements a query with grades 0 to 3. Ours goes through ``harness.api.score``: with its intervals (1,000 resamples), and
+without; and once more without the compiled part of the reader, if it is there. All sides read the files with their own parsers.
+The five values, and all those by query, are asserted to be equal before anything is timed. ranx is left out where it is not
+installed; numba compiles before the clock starts.
 """
 
 from __future__ import annotations
 
 import importlib
-import io
 import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import numpy as np
 
 from harness.api import ScoreResult, score
 from harness.data import compiled
+from tests.bench.timing import Race
 
 SPECS = ("ndcg@10", "map", "mrr", "recall@100", "precision@10")
 PYTREC = ("ndcg_cut_10", "map", "recip_rank", "recall_100", "P_10")
@@ -94,55 +93,22 @@ def check(run: Path, qrels: Path) -> None:
         assert abs(result.value - statistics.fmean(row[name] for row in expected.values())) < 1e-9
 
 
-def timed(call: Callable[[], Any]) -> tuple[float, float]:
-    wall, cpu = time.perf_counter(), time.process_time()
-    call()
-    return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def table(rows: Mapping[str, Callable[[], Any]], rounds: Mapping[str, int], first: str) -> str:
-    """Best of the rounds, sides alternated; the ratio is that of each to ``first``, wall and processor time."""
-    best: dict[str, list[tuple[float, float]]] = {name: [] for name in rows}
-    for turn in range(max(rounds.values())):
-        for name, call in rows.items():
-            if turn < rounds[name]:
-                best[name].append(timed(call))
-    out = io.StringIO()
-    wall, cpu = (min(times[i] for times in best[first]) for i in (0, 1))
-    for name, times in best.items():
-        w, c = (min(time[i] for time in times) for i in (0, 1))
-        print(f"{name:<46} | {w:8.2f} | {c:8.2f} | {w / wall:7.1f} | {c / cpu:7.1f}", file=out)
-    return out.getvalue()
-
-
-def main() -> None:
-    n_queries = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
+def races() -> Iterator[Race]:
+    n_queries = 5_000
     with tempfile.TemporaryDirectory() as name:
-        run, qrels = write_files(Path(name), n_queries)
-        check(run, qrels)
-        rows: dict[str, Callable[[], Any]] = {
-            "harness score, no intervals": lambda: ours(run, qrels, 1),
-            "harness score, with 95 % intervals": lambda: ours(run, qrels),
-            "pytrec_eval, its own parser": lambda: theirs(run, qrels),
-        }
-        rounds = dict(zip(rows, (4, 4, 3)))
+        files = write_files(Path(name), n_queries)
+        check(*files)
+        sizes = f"{n_queries:,} queries x {DEPTH:,}, {files[0].stat().st_size / 1e6:.0f} MB"
+        how = "compiled reader" if compiled.IS_THERE else "reader not compiled"
+
+        def values(_: Any) -> object:
+            return ours(*files, 1)
+
+        yield Race("run file to 5 values, pytrec_eval", sizes, values, lambda _: theirs(*files), 7, note=how)
+        yield Race("the same with 95 % intervals", sizes, lambda _: ours(*files), lambda _: theirs(*files), 7, note=how)
         if compiled.IS_THERE:
-            rows["harness score, no intervals, nothing compiled"] = lambda: ours_in_python(run, qrels)
-            rounds["harness score, no intervals, nothing compiled"] = 2
-        try:
-            expected = [result.value for result in ours(run, qrels, 1)]
-            found = ranx(run, qrels)
-            for metric, value in zip(RANX, expected):
-                print(f"ranx {metric}: {found[metric]:.6f}, ours {value:.6f}")
-            rows["ranx, compiled before"] = lambda: ranx(run, qrels)
-            rounds["ranx, compiled before"] = 2
-        except ImportError:
-            print("ranx is not installed")
-        print(f"The reader is {'compiled' if compiled.IS_THERE else 'not compiled: it works in Python and arrow'}.")
-        print(f"{n_queries:,} queries × {DEPTH:,} documents, {run.stat().st_size / 1e6:.0f} MB; values by query equal\n")
-        print(f"{'what':<46} | {'wall s':>8} | {'cpu s':>8} | {'ratio':>7} | {'cpu':>7}")
-        print(table(rows, rounds, next(iter(rows))))
-
-
-if __name__ == "__main__":
-    main()
+            yield Race("the same, nothing compiled", sizes, lambda _: ours_in_python(*files), lambda _: theirs(*files), 7)
+        if find_spec("ranx") is not None:
+            found = ranx(*files)  # numba compiles here, before the clock starts
+            assert all(abs(found[m] - float(r.value or 0)) < 1e-6 for m, r in zip(RANX, ours(*files, 1))), "ranx differs"
+            yield Race("run file to 5 values, ranx", sizes, values, lambda _: ranx(*files), 20, note=how)

@@ -16,8 +16,8 @@ _WIDTHS = (46, 38, 17, 19, 19, 8)
 class Race:
     """``ours`` and ``peer`` are called with what ``fresh`` gives, anew each time, so that none lives on what it kept.
 
-    ``at_least`` is the ratio that was asked for; ``extrapolated`` multiplies the peer's seconds where only a part of its work is
-    done (``note`` says so). Equality of the results is asserted by whoever makes the race, before it is run.
+    ``at_least`` is the ratio that was asked for; ``extrapolated`` multiplies the peer's seconds where only a part of its work
+    is done (``note`` says so). Equality of the results is asserted by whoever makes the race, before it is run.
     """
 
     what: str
