@@ -10,13 +10,13 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness.errors import MetricError, UnknownName, UsageError, did_you_mean, nearest
 from harness.protocols import Metric, literal, parameters
+from harness.specs import Spec, parse_spec
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "metric": ("harness.metrics",),
@@ -80,16 +80,6 @@ def _from_path(kind: str, path: str) -> type:
 # ── metric specs ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """A parsed spec: ``name["@"k]["(" key=value | spec, … ")"]``."""
-
-    name: str
-    k: str | None = None
-    positional: tuple[Any, ...] = ()
-    named: tuple[tuple[str, Any], ...] = ()
-
-
 def metric(text: str) -> Metric:
     """The metric that a spec string stands for.
 
@@ -137,6 +127,15 @@ def example_spec(name: str) -> str:
     if name.endswith("@k"):
         return f"{name.removesuffix('k')}{example.partition('@')[2] or 10}"
     return example if example and name == cls.name else name
+
+
+def is_metric(text: str) -> bool:
+    """Whether a text is a spec whose name a metric has; its parameters may still be wrong."""
+    try:
+        spec = with_cut_off(parse_spec(text))
+    except MetricError:
+        return False
+    return (spec.name if spec.k is None else f"{spec.name}@k") in metric_names()
 
 
 def with_cut_off(spec: Spec) -> Spec:
@@ -330,90 +329,3 @@ def _coerce_scalar(raw: Any, hint: Any, what: str) -> Any:
 
 
 _SCALARS: Mapping[Any, str] = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}
-
-
-# ── the grammar ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
-      | (?P<word>[^\s()\[\],=@"']+)
-      | (?P<mark>[()\[\],=@])
-    )""",
-    re.VERBOSE,
-)
-
-
-def parse_spec(text: str) -> Spec:
-    """Parse a spec string without ``eval``. Raises MetricError that quotes it and says where it went wrong."""
-    tokens = _tokens(text)
-    spec, rest = _parse_spec(tokens, 0, text)
-    if rest != len(tokens):
-        raise MetricError(f"{text!r}: unexpected {tokens[rest][1]!r}")
-    return spec
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    tokens, position, stripped = [], 0, text.rstrip()
-    while position < len(stripped):
-        match = _TOKEN.match(stripped, position)
-        if match is None or match.lastgroup is None:
-            raise MetricError(f"{text!r}: cannot read {stripped[position:]!r}")
-        tokens.append((match.lastgroup, match.group(match.lastgroup)))
-        position = match.end()
-    return tokens
-
-
-def _parse_spec(tokens: list[tuple[str, str]], at: int, text: str) -> tuple[Spec, int]:
-    if at >= len(tokens) or tokens[at][0] != "word":
-        raise MetricError(f"{text!r}: expected a metric's name")
-    name, k, at = tokens[at][1], None, at + 1
-    if _is(tokens, at, "@"):
-        if at + 1 >= len(tokens) or tokens[at + 1][0] != "word":
-            raise MetricError(f"{text!r}: expected a cut-off after '@'")
-        k, at = tokens[at + 1][1], at + 2
-    positional: list[Any] = []
-    named: list[tuple[str, Any]] = []
-    if _is(tokens, at, "("):
-        at += 1
-        while not _is(tokens, at, ")"):
-            if at + 1 < len(tokens) and tokens[at][0] == "word" and _is(tokens, at + 1, "="):
-                key = tokens[at][1]
-                if key in dict(named):
-                    raise MetricError(f"{text!r}: parameter {key!r} is given twice")
-                value, at = _parse_value(tokens, at + 2, text)
-                named.append((key, value))
-            else:
-                value, at = _parse_value(tokens, at, text)
-                positional.append(value)
-            if _is(tokens, at, ","):
-                at += 1
-            elif not _is(tokens, at, ")"):
-                raise MetricError(f"{text!r}: expected ',' or ')'")
-        at += 1
-    return Spec(name, k, tuple(positional), tuple(named)), at
-
-
-def _parse_value(tokens: list[tuple[str, str]], at: int, text: str) -> tuple[Any, int]:
-    if at >= len(tokens):
-        raise MetricError(f"{text!r}: ends too early")
-    kind, token = tokens[at]
-    if kind == "string":
-        return re.sub(r"\\(.)", r"\1", token[1:-1]), at + 1
-    if _is(tokens, at, "["):
-        items, at = [], at + 1
-        while not _is(tokens, at, "]"):
-            item, at = _parse_value(tokens, at, text)
-            items.append(item)
-            if _is(tokens, at, ","):
-                at += 1
-        return tuple(items), at + 1
-    if _is(tokens, at + 1, "(") or _is(tokens, at + 1, "@"):
-        return _parse_spec(tokens, at, text)
-    if kind != "word":
-        raise MetricError(f"{text!r}: unexpected {token!r}")
-    return token, at + 1
-
-
-def _is(tokens: list[tuple[str, str]], at: int, mark: str) -> bool:
-    return at < len(tokens) and tokens[at] == ("mark", mark)

@@ -7,9 +7,11 @@ from typing import ClassVar
 
 import pytest
 
+from harness import plugins
 from harness.errors import HarnessError, MetricError, UnknownName, UsageError
-from harness.plugins import Spec, catalogue, example_spec, find, metric, metric_names, parse_spec
+from harness.plugins import catalogue, example_spec, find, metric, metric_names
 from harness.protocols import Metric
+from harness.specs import Spec, parse_spec
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,7 +82,8 @@ def test_parameters_take_their_types() -> None:
         ("tests.test_plugins:Scaled(k=ten)", "tests.test_plugins:Scaled: k must be an integer, got 'ten'"),
         ("tests.test_plugins:Scaled(flag=yes)", "tests.test_plugins:Scaled: flag must be true or false, got 'yes'"),
         ("bleuu", "unknown metric 'bleuu'; did you mean 'bleu'?"),
-        ("recal@10", "unknown metric 'recal@10'; did you mean 'recall'?"),
+        ("recal@10", "unknown metric 'recal@10'; did you mean 'recall@10'?"),
+        ("zzzzqq", "unknown metric 'zzzzqq'; `harness list metrics` shows all"),
         ("ndcg@0", "ndcg@k: k must be a positive integer, got 0"),
         ("accuracy@3", "accuracy takes no @k"),
         ("hit", "hit needs a cut-off: hit@10"),
@@ -93,6 +96,52 @@ def test_wrong_specs_say_what_is_wrong(spec: str, message: str) -> None:
         metric(spec)
     assert str(error.value) == message
     assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ("P_5", "precision@5"), ("P.5", "precision@5"), ("ndcg_cut_10", "ndcg@10"), ("recall_1000", "recall@1000"),
+        ("map_cut_100", "map@100"), ("success_5", "hit@5"), ("iprec_at_recall_0.10", "iprec@0.1"), ("relative_P_5",
+        "relative_precision@5"), ("rouge_1", "rouge(type=1)"), ("f2", "f_beta(beta=2)"), ("group_gap(P_5)",
+        "group_gap(metric=precision@5)"),
+    ],
+)  # fmt: skip
+def test_cut_offs_as_trec_eval_writes_them(written: str, means: str) -> None:
+    assert metric(written) == metric(means)
+    assert metric(written).spec == metric(means).spec
+
+
+@pytest.mark.parametrize("written", ["f1.5", "accuracy_5", "bleu_5x", "rouge_10"])
+def test_a_number_in_a_name_is_no_cut_off_by_itself(written: str) -> None:
+    with pytest.raises(UnknownName, match=written):
+        metric(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "ours"),
+    [
+        ("auc", "roc_auc"), ("AUROC", "roc_auc"), ("aupr", "pr_auc"), ("frechet", "fid"), ("brier_score", "brier"),
+        ("sacrebleu", "bleu"), ("cosine_similarity", "cosine"), ("chrf++", "chrf_pp"), ("p@10", "P@10"), ("em", "exact_match"),
+        ("ppl", "perplexity"), ("f1-score", "f1"), ("matthews_corrcoef", "mcc"), ("expected_calibration_error", "ece"),
+        ("r-squared", "r2"), ("squad_f1", "token_f1"), ("rouge1", "rouge_1"), ("rougeL", "rouge_l"), ("rougeLsum",
+        "rouge_lsum"), ("rouge-l", "rouge_l"), ("bleu4", "bleu"), ("accuracy_score", "accuracy"), ("hit_rate@10", "hit@10"),
+        ("hit_rate_20", "hit@20"), ("mean_absolute_error", "mae"), ("mean_squared_error", "mse"), ("kappa", "cohen_kappa"),
+        ("mean_reciprocal_rank@5", "mrr@5"), ("mean_iou", "iou"), ("NDCG_5", "ndcg@5"),
+    ],
+)  # fmt: skip
+def test_names_of_other_tools_are_understood_well_enough_to_name_ours(written: str, ours: str) -> None:
+    with pytest.raises(UnknownName) as error:
+        metric(written)
+    assert str(error.value) == f"unknown metric {written!r}; did you mean {ours!r}?"
+    metric(ours)
+
+
+def test_every_synonym_names_a_metric_and_is_none_itself() -> None:
+    for letters, ours in plugins._SYNONYMS.items():
+        assert plugins._letters(letters) == letters
+        assert letters not in metric_names()
+        metric(ours.replace("@k", "@10"))
 
 
 def test_paths_that_cannot_be_imported() -> None:

@@ -22,12 +22,12 @@ from harness.plugins import (
     find,
     metric,
     metric_names,
-    parse_spec,
     unknown_metric,
     with_cut_off,
 )
 from harness.protocols import Metric, PairMetric, literal
 from harness.report.blocks import ARROWS
+from harness.specs import parse_spec
 
 _BETTER: Mapping[bool | None, str] = {True: "higher is better", False: "lower is better", None: "no direction is better"}
 

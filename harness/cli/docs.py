@@ -17,13 +17,8 @@ def readable(doc: str, width: int, names: Mapping[str, str] | None = None) -> st
 
     ``names`` : what classes that are referred to are called outside the code.
 
-    >>> print(readable("See :class:`~a.Bleu`.\\n\\nOne\\ntwo\\n\\n>>> f( 1 )\\n2", 72, {"Bleu": "bleu"}))
-    See bleu.
-    <BLANKLINE>
-    One two
-    <BLANKLINE>
-    >>> f( 1 )
-    2
+    >>> readable("See :class:`~a.Bleu` and\\n``more``.", 72, {"Bleu": "bleu"})
+    'See bleu and more.'
     """
     paragraphs = re.split(r"\n[ \t]*\n", doc.strip("\n"))
     return "\n\n".join("\n".join(_paragraph(paragraph, max(width, 20), names or {})) for paragraph in paragraphs)

@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 def command(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=f"What to list: {', '.join(Kind)}.")],
     name: Annotated[str | None, typer.Argument(help="Only this one, with everything there is to know of it.")] = None,
     results: Results = DEFAULT_RESULTS,
     as_json: Json = False,
@@ -43,7 +43,9 @@ def command(
         Kind.suites: lambda: list_plugins("suite", name, as_json),
         Kind.formats: lambda: list_plugins("format", name, as_json),
     }
-    return lists[kind]()
+    if kind not in lists:
+        raise UsageError(f"harness list: cannot list {kind!r}{did_you_mean(kind, [known.value for known in Kind])}")
+    return lists[Kind(kind)]()
 
 
 # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────────────────

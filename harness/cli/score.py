@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from harness import api
 from harness.cli.options import Json
-from harness.cli.output import add_rows, console, print_json, table
+from harness.cli.output import print_json
+from harness.cli.scores import print_scores
 from harness.engine.score import Reading
 from harness.errors import UsageError
-from harness.report.numbers import number
-from harness.types import Table
+from harness.plugins import is_metric
 
 _STDIN = "-"
 
@@ -40,6 +37,7 @@ def command(
         str | None, typer.Option(metavar="LABEL", help="The label that scores are of. Default: of two the last.")
     ] = None,
     group: Annotated[str | None, typer.Option(metavar="NAME", help="Field or column of the clusters to resample.")] = None,
+    no_ids: Annotated[bool, typer.Option("--no-ids", help="Take rows in order, whatever a field id says.")] = False,
     encoder: Annotated[
         str | None, typer.Option(metavar="SOURCE", help="Sentence encoder of metrics that need one: path:DIR, hub:… or pypi:….")
     ] = None,
@@ -47,11 +45,13 @@ def command(
     n_bootstrap: Annotated[int, typer.Option("--n-bootstrap", help="Resamplings behind a bootstrap interval.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the resamplings.")] = 0,
     per_sample: Annotated[bool, typer.Option("--per-sample", help="The value of every output too.")] = False,
+    tables: Annotated[bool, typer.Option("--tables", help="Curves and matrices whole.")] = False,
     as_json: Json = False,
 ) -> int:
     """Score files of outputs: the numbers of sacrebleu, rouge-score, trec_eval and scikit-learn, with intervals.
 
-    How a file is read follows from the metrics, not from its name.
+    How a file is read follows from the metrics, not from its name. Specs
+    with brackets need quotes: 'f1(average=micro)'.
 
     Texts: a line an answer, as sacrebleu reads them; CSV if a column is named.
 
@@ -62,9 +62,22 @@ def command(
     column named: a line an answer. Where only scores are measured and nothing
     else is the target, --label is.
 
+    Several labels an item: JSON lines, labels and target both lists:
+    {"labels": ["a", "b"], "target": ["a"]}.
+
+    Preferences (elo, bradley_terry, pairwise_win_rate): CSV or JSON lines with
+    left and right, the names of the two, and label: left, right or tie.
+
     Numbers: a line a number, or CSV with columns value and target.
 
-    Tags: CoNLL columns. Ratings: CSV, a column a rater. Vectors: a .npy array.
+    Tags: CoNLL columns, the tag last; -r the same tokens with the true tags.
+
+    Ratings: CSV, a row an item and a column a rater; --field r1,r2 names them.
+
+    Vectors: a .npy array (n, dim), or (n, m, dim) for m of them an item; JSON
+    lines with vector or vectors; -r real.npy where a metric is against a set.
+
+    Variants of an item (consistency_under): --group names its column.
 
     Any of them: JSON objects, if the first lines are such: id and text, label,
     labels, probabilities, ranking, value, tags, ratings, vectors, logprob or
@@ -74,7 +87,7 @@ def command(
     Metrics of two systems (rbo) take the other one's outputs with -r.
     """
     _check_files(specs, predictions, references or [])
-    reading = Reading(input_format, field, target, label, score, positive, group)
+    reading = Reading(input_format, field, target, label, score, positive, group, not no_ids)
     results = api.score(
         specs, _opened(predictions), [_opened(file) for file in references] if references else None,
         reading=reading, roles={} if encoder is None else {"encoder": encoder}, level=level, n_bootstrap=n_bootstrap, seed=seed,
@@ -82,122 +95,18 @@ def command(
     if as_json:
         print_json({"results": [result.to_json(per_sample=per_sample) for result in results], "notes": results[0].notes})
     else:
-        _print(results, per_sample, seed)
+        print_scores(results, per_sample=per_sample, whole=tables, seed=seed)
     return 0
 
 
 def _check_files(specs: Sequence[str], predictions: str, references: Sequence[str]) -> None:
+    """Refuse what is no metric but a file: a shell's pattern after -r gives more than one."""
     if [predictions, *references].count(_STDIN) > 1:
         raise UsageError("harness score: only one of -p and -r can be - (standard input)")
     for spec in specs:
-        if Path(spec).is_file():
+        if Path(spec).is_file() and not is_metric(spec):
             raise UsageError(f"harness score: {spec} is a file, not a metric: write -r before each file of references")
 
 
 def _opened(file: str) -> Any:
     return sys.stdin.buffer if file == _STDIN else file
-
-
-# ── for people ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _print(results: Sequence[api.ScoreResult], per_sample: bool, seed: int) -> None:
-    out = console()
-    percent = f"{results[0].estimate.level * 100:g} % interval"
-    shown = add_rows(table("metric", "value", percent, "n", "missing", "signature"), map(_row, results))
-    for column in shown.columns[:-1]:
-        column.no_wrap = True
-    shown.columns[-1].overflow = "fold"
-    out.print(shown)
-    if per_sample:
-        out.print()
-        out.print(_per_sample(results))
-    _print_tables(results)
-    lines = [*_gaps(results), *results[0].notes, _methods(results, seed)]
-    out.print()
-    for line in lines:
-        out.print(Text(line, style="dim"), soft_wrap=True)
-
-
-def _print_tables(results: Sequence[api.ScoreResult]) -> None:
-    """Curves, matrices and breakdowns, the first rows of each; what two metrics have in common once."""
-    shown: list[Table] = []
-    out = console()
-    for result in results:
-        for name, found in result.tables.items():
-            if found in shown or not found.rows:
-                continue
-            shown.append(found)
-            out.print()
-            out.print(Text(f"{result.metric}: {name.replace('_', ' ')}", style="bold"))
-            out.print(add_rows(table(*found.columns), (map(_cell_text, row) for row in found.rows[:_ROWS_SHOWN])))
-            if len(found.rows) > _ROWS_SHOWN:
-                out.print(Text(f"{len(found.rows) - _ROWS_SHOWN:,} more rows: --json has them all", style="dim"))
-
-
-_ROWS_SHOWN = 20
-
-
-def _cell_text(value: Any) -> object:
-    if not isinstance(value, float):
-        return value
-    return f"{value:g}" if value.is_integer() or not math.isfinite(value) else number(value, 4)
-
-
-def _row(result: api.ScoreResult) -> list[object]:
-    estimate = result.estimate
-    value, interval = "n/a", "–"
-    if estimate.value is not None and estimate.low is not None and estimate.high is not None:
-        value, low, high = _numbers(estimate.value, estimate.low, estimate.high)
-        interval = f"[{low}, {high}]"
-    elif estimate.value is not None:
-        [value] = _numbers(estimate.value)
-    return [result.metric, value, interval, estimate.n, estimate.n_missing, result.signature]
-
-
-def _numbers(*values: float) -> list[str]:
-    """As many digits as the reference tools print: four of values within ±1, two if one of them is larger."""
-    places = 4 if all(abs(value) <= 1 for value in values) else 2
-    return [number(value, places) for value in values]
-
-
-def _gaps(results: Sequence[api.ScoreResult]) -> list[str]:
-    """Why values or rows are not there, and what the missing ones could have changed."""
-    lines = []
-    for result in results:
-        estimate = result.estimate
-        if estimate.reason is not None:
-            lines.append(f"{result.metric}: {estimate.reason}")
-        if not estimate.n_missing or estimate.value is None:
-            continue
-        why = Counter(result.samples.missing.values()).most_common(1) if result.samples is not None else []
-        line = f"{result.metric}: {estimate.n_missing} missing" + (f" (most often: {why[0][0]})" if why else "")
-        if estimate.worst_case is not None and estimate.best_case is not None:
-            low, high = sorted((estimate.worst_case, estimate.best_case))
-            line += "; with them it could be {} to {}".format(*_numbers(low, high))
-        lines.append(line)
-    return lines
-
-
-def _methods(results: Sequence[api.ScoreResult], seed: int) -> str:
-    methods = dict.fromkeys(result.estimate.method for result in results if result.estimate.method != "none")
-    if not methods:
-        return "no intervals"
-    drawn = f", seed {seed}" if any("bootstrap" in method for method in methods) else ""
-    return f"intervals: {', '.join(methods)}{drawn}"
-
-
-def _per_sample(results: Sequence[api.ScoreResult]) -> Any:
-    there = [result for result in results if result.samples is not None]
-    made = table("id", *(result.metric for result in there))
-    columns = [[_cell(result, row) for row in range(len(result.samples.ids))] for result in there if result.samples is not None]
-    ids = there[0].samples.ids if there and there[0].samples is not None else []
-    return add_rows(made, zip(ids, *columns))
-
-
-def _cell(result: api.ScoreResult, row: int) -> str:
-    samples = result.samples
-    if samples is None:
-        return "–"
-    value = float(samples.values[row])
-    return samples.missing.get(row, "–") if value != value else _numbers(value)[0]

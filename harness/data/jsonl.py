@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,10 +39,21 @@ def read_jsonl(source: Source) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             row = orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            raise DataError(f"{name_of(source)}:{number}: not JSON: {error.msg} (column {error.colno})") from None
+            raise DataError(f"{name_of(source)}:{number}: {_why_not_json(line, error)}") from None
         if type(row) is not dict:
             raise DataError(f"{name_of(source)}:{number}: expected a JSON object, got {_KINDS[type(row)]}")
         yield number, row
+
+
+def _why_not_json(line: bytes, error: json.JSONDecodeError) -> str:
+    constants: list[str] = []
+    try:
+        json.loads(line, parse_constant=constants.append)
+    except ValueError:
+        constants.clear()
+    if constants:
+        return f"{constants[0]} is not JSON: write null (column {line.decode().find(constants[0]) + 1})"
+    return f"not JSON: {error.msg} (column {error.colno})"
 
 
 _KINDS: dict[type, str] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,8 @@ class ScoreResult:
         return self.estimate.value
 
     def to_json(self, *, per_sample: bool = False) -> dict[str, Any]:
-        """The object that ``harness score --json`` prints; ``reason`` is there only where there is one."""
+        """The object that ``harness score --json`` prints; ``reason`` and ``missing`` (reason -> rows; empty where the metric
+        takes all rows at once and tells none apart) are there only where there are some."""
         estimate = self.estimate
         document: dict[str, Any] = {
             "metric": self.metric, "signature": self.signature, "value": estimate.value, "low": estimate.low,
@@ -76,6 +78,8 @@ class ScoreResult:
             document["reason"] = estimate.reason
         if self.models:
             document["models"] = self.models
+        if estimate.n_missing:
+            document["missing"] = {} if self.samples is None else dict(Counter(self.samples.missing.values()))
         if per_sample:
             document["samples"] = [] if self.samples is None else self.samples.to_json()
         return document

@@ -73,6 +73,15 @@ class AgreementMetric(Metric):
             raise MetricError(f"{self.name}: needs the ratings: aggregate with Scores.bound")
         return self.value(self.ratings[stats[:, 0].astype(np.int64)], weights)
 
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        if self.ratings is None or not len(stats):
+            return None
+        found = self.ratings[stats[:, 0].astype(np.int64)]
+        given = found[~np.isnan(found)]
+        if (given == given[:1]).all():
+            return "all ratings are the same"
+        return f"it takes two items or more, and {len(found)} can be scored" if len(found) < 2 else None
+
     def over(self, ratings: Items) -> float:
         """The value over a list of items. Raises MetricError for an item that cannot take part."""
         items = [Sample(str(row)) for row in range(len(ratings))]

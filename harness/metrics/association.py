@@ -3,9 +3,10 @@ matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from harness.metrics.counts import ClassCounts, cells_of, matrix_of, matrix_tabl
 from harness.metrics.labels import LabelList, Weights
 from harness.metrics.rows import ratio
 from harness.protocols import Interval
-from harness.types import FloatArray, Table
+from harness.types import FloatArray, Sample, Table
 
 KappaWeights = Literal["none", "linear", "quadratic"]
 Normalize = Literal["none", "true", "pred", "all"]
@@ -46,7 +47,7 @@ class MCC(LabelMetric):
     """Matthews correlation of targets and predictions over any number of classes, -1 to 1, higher is better.
 
     0 if only one label was ever predicted, as ``sklearn.metrics.matthews_corrcoef`` has it; undefined if the targets are of one
-    class, where scikit-learn gives 0 even to perfect answers. Predictions outside the label set form one class of their own.
+    class, where scikit-learn gives 0 even to perfect answers. Answers of no class form one of their own.
     """
 
     name: ClassVar[str] = "mcc"
@@ -74,8 +75,8 @@ class CohenKappa(LabelMetric):
 
     Any two labellings of the same rows may stand for targets and predictions. ``weights`` says how much a disagreement costs:
     ``none`` all alike, ``linear`` and ``quadratic`` by the distance of the two labels in their order, and its square. That
-    order is ``order`` (every label once), by default numbers by size if all labels are numbers, else as they sort. A
-    prediction outside the label set agrees with nothing: a class of its own, as far from every label as two labels can be.
+    order is ``order`` (every label once, also those that do not occur), by default numbers by size if all labels are numbers,
+    else as they sort. An answer of no class agrees with nothing: it is as far from every label as two labels can be.
     Undefined where chance leaves no disagreement (both sides of one class); scikit-learn gives NaN there and warns.
     Equals ``sklearn.metrics.cohen_kappa_score``.
     """
@@ -95,12 +96,21 @@ class CohenKappa(LabelMetric):
         self.require(self.weights in ("none", "linear", "quadratic"), "weights", "one of none, linear, quadratic")
         self.require(len(set(self.order)) == len(self.order), "order", "labels that are all different")
 
+    def prepare(self, samples: Iterable[Sample]) -> Self:
+        """A copy that knows the label set: with ``order`` it is all of its labels."""
+        prepared = super().prepare(samples)
+        if not self.order:
+            return prepared
+        return dataclasses.replace(prepared, labels=tuple(sorted({*prepared.labels, *self.order})), is_open=False)
+
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """Observed over expected disagreement under each row of weights."""
         k = len(self.labels)
-        cost = self._costs()
+        if self.weights == "none":  # labels that no target has are then all alike
+            stats = np.maximum(stats, -1.0)
         cells = cells_of(stats, weights, k)
-        targets, predictions = np.zeros((len(weights), k)), np.zeros((len(weights), k + 1))
+        cost = self._costs(self.classes(cells.others))
+        targets, predictions = np.zeros((len(weights), k)), np.zeros((len(weights), cells.n_classes + 1))
         for cell, (target, prediction) in enumerate(zip(cells.target, cells.prediction)):
             targets[:, target] += cells.counts[:, cell]
             predictions[:, prediction] += cells.counts[:, cell]
@@ -109,14 +119,15 @@ class CohenKappa(LabelMetric):
         # What rounding leaves of a difference of equal numbers is not a disagreement.
         return np.maximum(1 - ratio(observed, np.where(expected > 1e-12 * cells.counts.sum(axis=1) ** 2, expected, 0)), -1.0)
 
-    def _costs(self) -> FloatArray:
-        """``float64[K, K + 1]``: what a target costs with a prediction, the last one being none of the labels."""
+    def _costs(self, labels: Sequence[str]) -> FloatArray:
+        """``float64[K, classes + 1]``: what a target costs with a prediction, the last one being none of the labels."""
         k = len(self.labels)
-        place = _places(self.labels, self.order)
-        distance = np.abs(place[:, None] - place[None, :]).astype(np.float64)
+        place = _places(labels, self.order, is_sorted=k == len(labels))
+        distance = np.abs(place[:k, None] - place[None, :]).astype(np.float64)
         if self.weights == "none":
             distance = np.minimum(distance, 1.0)
-        cost = np.column_stack([distance, np.full(k, distance.max(initial=1.0))])
+        farthest = 1.0 if self.weights == "none" else max(1.0, len(labels) - 1.0)
+        cost = np.column_stack([distance, np.full(k, farthest)])
         return cost**2 if self.weights == "quadratic" else cost
 
 
@@ -173,7 +184,7 @@ class ConfusionMatrix(LabelMetric):
         cells = cells_of(stats, weights, len(self.labels))
         n = cells.counts.sum(axis=1)
         entropies = []
-        for groups in (cells.target, cells.prediction, cells.target * (len(self.labels) + 1) + cells.prediction):
+        for groups in (cells.target, cells.prediction, cells.target * (cells.n_classes + 1) + cells.prediction):
             _, group = np.unique(groups, return_inverse=True)
             sums = np.array([np.bincount(group, row) for row in cells.counts]).reshape(len(weights), -1)
             shares = ratio(sums, n[:, None], empty=0.0)
@@ -184,10 +195,11 @@ class ConfusionMatrix(LabelMetric):
 
     def tables(self, stats: FloatArray) -> dict[str, Table]:
         """``confusion``, whatever the number of labels, and ``per_class``."""
-        ones = np.ones(len(stats))
+        ones, stats = np.ones(len(stats)), self.with_few_others(stats)
+        counts = self.counts(stats, ones[None, :])
+        labels = self.classes(counts.others)
         matrix = _normalized(matrix_of(stats, ones, len(self.labels)), self.normalize)
-        counts = per_class(self.counts(stats, ones[None, :]), self.labels)
-        return {"confusion": matrix_table(matrix, self.labels), "per_class": counts}
+        return {"confusion": matrix_table(matrix, labels), "per_class": per_class(counts, labels)}
 
 
 def _normalized(matrix: FloatArray, normalize: Normalize) -> FloatArray:
@@ -196,8 +208,8 @@ def _normalized(matrix: FloatArray, normalize: Normalize) -> FloatArray:
     return matrix if sums is None else ratio(matrix, np.asarray(sums))
 
 
-def _places(labels: Sequence[str], order: Sequence[str]) -> NDArray[np.intp]:
-    """The place of each label in the order of the scale."""
+def _places(labels: Sequence[str], order: Sequence[str], *, is_sorted: bool) -> NDArray[np.intp]:
+    """The place of each label in the order of the scale; labels that are not numbers keep theirs if they are sorted."""
     if order:
         if set(order) != set(labels):
             odd = sorted(set(order) ^ set(labels))
@@ -206,7 +218,7 @@ def _places(labels: Sequence[str], order: Sequence[str]) -> NDArray[np.intp]:
     try:
         keys: list[float] = [float(label) for label in labels]
     except ValueError:
-        return np.arange(len(labels))
+        return np.arange(len(labels)) if is_sorted else np.argsort(np.argsort(labels))
     return np.argsort(np.argsort(keys, kind="stable"), kind="stable")
 
 

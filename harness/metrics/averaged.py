@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from harness.metrics.confusion import Average, AveragedMetric, evaluate
@@ -73,6 +73,8 @@ class FBeta(AveragedMetric):
     paper: ClassVar[str] = "van Rijsbergen 1979, Information Retrieval"
     aliases: ClassVar[Mapping[str, Mapping[str, Any]]] = {"f2": {"beta": 2.0}, "f0.5": {"beta": 0.5}}
 
+    average: Average = field(default="macro", kw_only=True)
+    positive: str | None = field(default=None, kw_only=True)
     beta: float = 2.0
 
     def __post_init__(self) -> None:
@@ -217,7 +219,7 @@ def f_beta(
     >>> round(f_beta([0, 1, 1, 0], [0, 1, 0, 0], beta=2, average="binary"), 6)
     0.555556
     """
-    return evaluate(FBeta(average, _text(positive), beta), y_true, y_pred, labels, sample_weight)
+    return evaluate(FBeta(beta, average=average, positive=_text(positive)), y_true, y_pred, labels, sample_weight)
 
 
 def jaccard_score(

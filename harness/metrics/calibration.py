@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.metrics.confidences import ConfidenceMetric, confidences
-from harness.metrics.labels import LabelList, Weights, label_set, true_label, unknown_target
-from harness.metrics.probabilities import probability_table, sound_probabilities
+from harness.metrics.labels import LabelList, Weights, label_facts, named_labels, true_label, unknown_target
+from harness.metrics.proper import probability_table, sound_probabilities
 from harness.metrics.rows import Row, ratio, scores_of
 from harness.protocols import Interval, Metric
 from harness.types import FloatArray, Output, Sample, Scores, Table
@@ -176,8 +176,9 @@ class Ace(Metric):
 
     0 to 1, lower is better. For each label the rows are put into ``bins`` bins of equal weight by its probability (edges and
     ties as in :func:`binned`, quantile); the gaps of all bins that have rows count alike (Nixon et al. 2019). With two labels
-    both would have the same gaps: the one that sorts last counts. Undefined for no rows; unsound probabilities make a row
-    missing.
+    both would have the same gaps: the one that sorts last counts. Labels, and rows that are missing, as of ConfidenceMetric;
+    where the samples do not share their choices all answers are needed at once (scope ``corpus``), as there is a column a
+    label. Undefined for no rows.
     """
 
     name: ClassVar[str] = "ace"
@@ -193,18 +194,23 @@ class Ace(Metric):
 
     bins: int = 15
     labels: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+    is_open: bool = field(default=False, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         self.require(self.bins >= 1, "bins", "a positive integer")
+        object.__setattr__(self, "scope", "corpus" if self.is_open else "sample")
         object.__setattr__(self, "columns", ("target", *(f"p[{label}]" for label in self._watched())))
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
         """A copy that knows the label set."""
-        return dataclasses.replace(self, labels=label_set(samples))
+        facts = label_facts(samples)
+        return dataclasses.replace(self, labels=facts.labels, is_open=facts.is_open)
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row a sample: code of the target, a probability a label."""
-        return scores_of((self._row(s, o) for s, o in zip(samples, outputs, strict=True)), len(self.columns))
+        whole = dataclasses.replace(self, labels=named_labels(self.labels, outputs)) if self.is_open else self
+        scores = scores_of((whole._row(s, o) for s, o in zip(samples, outputs, strict=True)), len(whole.columns))
+        return dataclasses.replace(scores, bound=whole if self.is_open else None)
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """The mean gap under each row of weights."""
@@ -219,7 +225,7 @@ class Ace(Metric):
         return self.labels[1:] if len(self.labels) == 2 else self.labels
 
     def _row(self, sample: Sample, output: Output) -> Row:
-        probabilities, target = sound_probabilities(sample, output), true_label(sample)
+        probabilities, target = sound_probabilities(sample, output, is_open=self.is_open), true_label(sample)
         if isinstance(probabilities, str) or target is None:
             return str(probabilities)
         if target not in self.labels:
@@ -234,7 +240,7 @@ def ece(
     y_true: LabelList, y_proba: Any, *, bins: int = 15, scheme: Scheme = "uniform", labels: LabelList | None = None,
     sample_weight: Weights = None,
 ) -> float:
-    """The expected calibration error; see Ece, and ``probabilities.brier`` for the arguments.
+    """The expected calibration error; see Ece, and ``proper.brier`` for the arguments.
 
     >>> round(ece([0, 1, 1, 0], [0.1, 0.9, 0.8, 0.3], bins=2), 12)
     0.175

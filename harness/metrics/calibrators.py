@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import MetricError
+from harness.metrics.labels import number_array
 from harness.types import FloatArray
 
 IntArray: TypeAlias = NDArray[np.intp]
@@ -108,7 +109,7 @@ class Temperature:
         """Probabilities in the shape of ``scores``. Raises MetricError before :meth:`fit`."""
         if self._fitted is None:
             raise MetricError("temperature: call fit(scores, targets) first")
-        table = np.asarray(scores, dtype=np.float64)
+        table = number_array(self.name, "scores", scores)
         probabilities = _softmax(_logits(table) / self._fitted)
         return probabilities[:, 1] if table.ndim == 1 else probabilities
 
@@ -122,7 +123,7 @@ class Temperature:
 
 
 def _checked(name: str, scores: FloatArray, targets: Sequence[Any]) -> tuple[FloatArray, IntArray]:
-    table, codes = np.asarray(scores, dtype=np.float64), np.asarray(targets)
+    table, codes = number_array(name, "scores", scores), number_array(name, "targets", targets)
     if table.ndim not in (1, 2) or (table.ndim == 2 and table.shape[1] < 2):
         raise MetricError(f"{name}: scores must be (n,) or (n, K) with K ≥ 2, got shape {table.shape}")
     if len(table) != len(codes) or not len(table):
@@ -154,7 +155,7 @@ def _applied(
 ) -> FloatArray:
     if not fitted:
         raise MetricError(f"{name}: call fit(scores, targets) first")
-    table = np.asarray(scores, dtype=np.float64)
+    table = number_array(name, "scores", scores)
     width = 1 if table.ndim == 1 else table.shape[1]
     if width != len(fitted):
         raise MetricError(f"{name}: was fitted to {len(fitted)} classes, got scores of shape {table.shape}")

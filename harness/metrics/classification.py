@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.labels import LabelList, Weights, is_several, known_labels, true_label, true_labels
+from harness.metrics.labels import LabelList, Weights, is_several, known_labels, number_array, true_label, true_labels
 from harness.metrics.labels import checked_weights as checked_weights
 from harness.metrics.labels import label_set as label_set
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
@@ -256,13 +256,15 @@ def top_k_accuracy(
     """
     weights = checked_weights("top_k_accuracy", y_true, y_score, sample_weight)
     known = known_labels("top_k_accuracy", y_true, (), labels)
-    scores = np.asarray(y_score, dtype=np.float64).reshape(len(y_true), -1) if len(y_true) else np.zeros((0, len(known)))
+    given = number_array("top_k_accuracy", "scores", y_score)
+    scores = given.reshape(len(y_true), -1) if len(y_true) else np.zeros((0, len(known)))
     if scores.shape[1] != len(known):
         raise MetricError(f"top_k_accuracy: scores must have a column for each of the {len(known)} labels, got {scores.shape}")
     if not np.isfinite(scores).all():
         raise MetricError("top_k_accuracy: scores must be finite")
     metric, column = TopKAccuracy(k), np.arange(len(known))
-    code = np.searchsorted(known, y_true) if len(known) else np.zeros(0, dtype=np.intp)
+    number = {label: place for place, label in enumerate(known)}
+    code = np.array([number[target] for target in y_true], dtype=np.intp)
     own = scores[np.arange(len(code)), code][:, None]
     rank = ((scores > own) | ((scores == own) & (column > code[:, None]))).sum(axis=1)
     stats = np.column_stack([(rank < metric.k).astype(np.float64), np.ones(len(rank))])

@@ -14,6 +14,8 @@ import numpy as np
 from harness.errors import MetricError
 from harness.metrics.kmeans import Codes, group_sums, k_means
 from harness.metrics.labels import true_label
+from harness.metrics.numbers import far_exponent, scaled
+from harness.metrics.pooled import pool_rows
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import VectorPool, distance_blocks, gathered, matrix, needs_target, stacked
 from harness.types import FloatArray, Output, Sample
@@ -24,14 +26,15 @@ _SAME = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Clustered:
-    """Vectors ``float64[n, d]`` and their clusters ``int64[n]``."""
+    """Vectors ``float64[n, d]``, to be multiplied by 2^exponent, and their clusters ``int64[n]``."""
 
     vectors: FloatArray
     codes: Codes
+    exponent: int = 0
 
     def some(self, rows: IntArray) -> Clustered:
         """These rows; clusters without a row are not counted."""
-        return Clustered(self.vectors[rows], np.unique(self.codes[rows], return_inverse=True)[1])
+        return Clustered(self.vectors[rows], np.unique(self.codes[rows], return_inverse=True)[1], self.exponent)
 
     @property
     def n_clusters(self) -> int:
@@ -59,16 +62,22 @@ class ClusterMetric(VectorPool):
         for row in [row for row, label in labels.items() if label is None]:
             missing[row] = "the sample has no target, and no k is given to cluster by"
             del rows[row]
-        vectors = stacked(rows)
+        vectors, exponent = _moderate(stacked(rows))
         if self.k is not None:
             self.require(not len(rows) or self.k <= len(rows), "k", f"at most the number of vectors ({len(rows)})")
             codes = k_means(vectors, self.k, seed=self.seed).labels if rows else np.zeros(0, dtype=np.int64)
         else:
             codes = np.unique([labels[row] for row in rows], return_inverse=True)[1]
-        return Clustered(vectors, codes), missing
+        return Clustered(vectors, codes, exponent), missing
 
     def of_rows(self, rows: IntArray) -> float:
         return self.of_clusters(self.pool.some(rows))
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        k = self.pool.some(pool_rows(stats)).n_clusters
+        if k < 2:
+            return "all vectors are in one cluster"
+        return "every vector is a cluster of its own" if k == len(stats) else "two centres coincide, or nothing varies in a cluster"
 
     def of_clusters(self, clustered: Clustered) -> float:
         """The value; NaN where it is undefined."""
@@ -80,7 +89,13 @@ class ClusterMetric(VectorPool):
         if len(rows) != len(labels):
             raise MetricError(f"{self.name}: labels must be one a vector ({len(rows)}), got {len(labels)}")
         codes = {label: code for code, label in enumerate(dict.fromkeys(labels))}
-        return self.of_clusters(Clustered(rows, np.array([codes[label] for label in labels], dtype=np.int64)))
+        rows, exponent = _moderate(rows)
+        return self.of_clusters(Clustered(rows, np.array([codes[label] for label in labels], dtype=np.int64), exponent))
+
+
+def _moderate(vectors: FloatArray) -> tuple[FloatArray, int]:
+    exponent = far_exponent(vectors)
+    return (np.ldexp(vectors, -exponent), exponent) if exponent else (vectors, 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -203,7 +218,7 @@ class Inertia(ClusterMetric):
         if not len(clustered.vectors):
             return float("nan")
         rows, centres = _centred(clustered)
-        return float(((rows - centres[clustered.codes]) ** 2).sum())
+        return scaled(float(((rows - centres[clustered.codes]) ** 2).sum()), 2 * clustered.exponent)
 
 
 def _centred(clustered: Clustered) -> tuple[FloatArray, FloatArray]:

@@ -67,6 +67,15 @@ class ComparisonMetric(Metric):
             return np.full(len(weights), np.nan)
         return self.ratings(*_columns(stats), weights)[:, self.chosen]
 
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        if self.chosen < 0 and self.of is None:
+            return "no comparison can be scored" if not len(stats) else None
+        name = self.items[self.chosen] if self.chosen >= 0 else self.of
+        taken = np.isin(stats[:, :2], self.chosen).any(axis=1)
+        if not taken.any():
+            return f"{name!r} takes part in no comparison of these samples"
+        return f"the comparisons do not tie {name!r} to the other items: its rating has no finite value"
+
     def tables(self, stats: FloatArray) -> dict[str, Table]:
         """``ratings``: every item, highest first: rating, 95 % interval over resampled comparisons, what was counted."""
         if not self.items:

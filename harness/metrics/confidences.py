@@ -10,8 +10,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from harness.metrics.curves import curve_table
-from harness.metrics.labels import LabelList, Weights, label_set, positive_code, true_label, unknown_target
-from harness.metrics.probabilities import probability_table, sound_probabilities
+from harness.metrics.labels import (
+    LabelList,
+    Weights,
+    label_facts,
+    last_of_two,
+    named_labels,
+    positive_code,
+    true_label,
+    unknown_target,
+    with_positive,
+)
+from harness.metrics.proper import probability_table, sound_probabilities
 from harness.metrics.rows import Row, ratio, scores_of
 from harness.metrics.scores import Sweep
 from harness.protocols import Metric
@@ -24,8 +34,10 @@ class ConfidenceMetric(Metric):
 
     With two labels it is the probability of the positive one (``positive``, by default the one that sorts last), with more
     labels that of the label with the highest probability (Guo et al. 2017), unless ``positive`` picks one. Of labels that are
-    equally probable it is the answer's own label, else the one that sorts first. Rows with probabilities outside [0, 1] or a
-    sum that is off by more than 0.01 are missing.
+    equally probable it is the answer's own label, else the one that sorts first. The labels are those of the targets, the
+    choices, and where the samples do not share these also those that the answers name; of two of which one is called "not" the
+    other, that other one is positive. Rows with probabilities outside [0, 1] or a sum that is off by more than 0.01 are
+    missing, and where the samples do not share their choices those without one for the target.
     """
 
     family: ClassVar[str] = "calibration"
@@ -35,25 +47,29 @@ class ConfidenceMetric(Metric):
 
     positive: str | None = field(default=None, kw_only=True)
     labels: tuple[str, ...] = field(default=(), repr=False, kw_only=True)
+    is_open: bool = field(default=False, repr=False, kw_only=True)
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
         """A copy that knows the label set. Raises MetricError if ``positive`` is not in it."""
-        prepared = dataclasses.replace(self, labels=label_set(samples))
+        facts = label_facts(samples)
+        prepared = dataclasses.replace(self, labels=with_positive(facts.labels, self.positive), is_open=facts.is_open)
         if self.positive is not None:
             positive_code(prepared, prepared.labels, self.positive)
         return prepared
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
-        """One row a sample: confidence, 1 or 0."""
-        watched = self.watched()
-        return scores_of((self._row(s, o, watched) for s, o in zip(samples, outputs, strict=True)), 2)
+        """One row a sample: confidence, 1 or 0. Bound to a copy that knows the labels which these answers name."""
+        bound = dataclasses.replace(self, labels=named_labels(self.labels, outputs)) if self.is_open else self
+        watched = bound.watched()
+        scores = scores_of((self._row(s, o, watched) for s, o in zip(samples, outputs, strict=True)), 2)
+        return dataclasses.replace(scores, bound=bound if self.is_open else None)
 
     def watched(self) -> str | None:
         """The label whose probability is the confidence; None: the most probable one."""
-        return self.positive or (self.labels[1] if len(self.labels) == 2 else None)
+        return self.positive or last_of_two(self.labels)
 
     def _row(self, sample: Sample, output: Output, watched: str | None) -> Row:
-        probabilities = sound_probabilities(sample, output)
+        probabilities = sound_probabilities(sample, output, is_open=self.is_open)
         if isinstance(probabilities, str):
             return probabilities
         target = true_label(sample)
@@ -94,7 +110,7 @@ class Sharpness(ConfidenceMetric):
         pairs = super().score(samples, outputs, answers)
         confidence = pairs.stats[:, 0]
         stats = np.column_stack([confidence, confidence**2, np.where(np.isnan(confidence), np.nan, 1.0)])
-        return Scores(stats, pairs.missing)
+        return dataclasses.replace(pairs, stats=stats)
 
     def finish(self, totals: FloatArray) -> FloatArray:
         """Mean square less squared mean."""
@@ -151,7 +167,7 @@ class RiskCoverage(ConfidenceMetric):
 def sharpness(
     y_true: LabelList, y_proba: Any, *, labels: LabelList | None = None, sample_weight: Weights = None
 ) -> float:
-    """The variance of the confidences; see Sharpness, and ``probabilities.brier`` for the arguments.
+    """The variance of the confidences; see Sharpness, and ``proper.brier`` for the arguments.
 
     >>> round(sharpness([0, 1, 1, 0], [0.2, 0.8, 0.8, 0.2]), 12)
     0.09

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.codec import digest
 from harness.metrics.rows import ratio
 from harness.types import FloatArray, Table
 
@@ -22,14 +23,16 @@ _SHIFTS = 2 * np.arange(PER_COLUMN)
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Weighted counts a class under each of B weightings: ``float64[B, K]`` each; ``unlabelled`` (predictions outside the label
-    set) and ``rows`` are ``float64[B]``."""
+    """Weighted counts a class under each of B weightings: ``float64[B, K + O]`` each, the O classes of ``others`` (codes of
+    labels that were predicted and are no target's) last; ``unlabelled`` (predictions of no class) and ``rows`` are
+    ``float64[B]``."""
 
     hits: FloatArray
     targets: FloatArray
     predictions: FloatArray
     unlabelled: FloatArray
     rows: FloatArray
+    others: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def rejections(self) -> FloatArray:
@@ -39,33 +42,50 @@ class ClassCounts:
 
 @dataclass(frozen=True)
 class Cells:
-    """The pairs of target and prediction that occur (codes; -1: a prediction outside the label set), and their weights
-    ``float64[B, C]``."""
+    """The pairs of target and prediction that occur (numbers of classes; -1: a prediction of no class), and their weights
+    ``float64[B, C]``. The ``n_classes`` are the label set and then ``others``, the codes of labels outside it."""
 
     target: NDArray[np.intp]
     prediction: NDArray[np.intp]
     counts: FloatArray
+    n_classes: int
+    others: FloatArray
+
+
+def code_outside(label: str) -> float:
+    """The code of a label outside the label set: a number below -1 that depends on nothing but the label (51 bits of a hash).
+
+    >>> code_outside("a") == code_outside("a") < -1
+    True
+    """
+    return float(-2 - (int(digest(label.encode("utf-8", "surrogatepass"), size=8), 16) >> 13))
 
 
 def cells_of(codes: FloatArray, weights: FloatArray, n_labels: int) -> Cells:
-    """Weighted counts of the pairs in ``float64[n, 2]`` codes under ``float64[B, n]`` weights; O(B·n) whatever the label
-    set."""
+    """Weighted counts of the pairs in ``float64[n, 2]`` codes (of the label set, -1, or :func:`code_outside`) under ``float64[B,
+    n]`` weights; O(B·n) whatever the label set."""
+    outside = codes[:, 1] < -1
+    others, number = np.unique(codes[outside, 1], return_inverse=True)
     target, prediction = codes[:, 0].astype(np.intp), codes[:, 1].astype(np.intp)
-    cells, cell_of_row = np.unique(target * (n_labels + 1) + prediction + 1, return_inverse=True)
-    return Cells(cells // (n_labels + 1), cells % (n_labels + 1) - 1, _sum_by(cell_of_row, weights, len(cells)))
+    prediction[outside] = n_labels + number
+    n_classes = n_labels + len(others)
+    cells, cell_of_row = np.unique(target * (n_classes + 1) + prediction + 1, return_inverse=True)
+    counts = _sum_by(cell_of_row, weights, len(cells))
+    return Cells(cells // (n_classes + 1), cells % (n_classes + 1) - 1, counts, n_classes, others)
 
 
 def class_counts(codes: FloatArray, weights: FloatArray, n_labels: int) -> ClassCounts:
     """Counts a class of single labels."""
     cells = cells_of(codes, weights, n_labels)
     hit = cells.target == cells.prediction
-    predictions = _sum_by(cells.prediction + 1, cells.counts, n_labels + 1)
+    predictions = _sum_by(cells.prediction + 1, cells.counts, cells.n_classes + 1)
     return ClassCounts(
-        hits=_sum_by(cells.target[hit], cells.counts[:, hit], n_labels),
-        targets=_sum_by(cells.target, cells.counts, n_labels),
+        hits=_sum_by(cells.target[hit], cells.counts[:, hit], cells.n_classes),
+        targets=_sum_by(cells.target, cells.counts, cells.n_classes),
         predictions=predictions[:, 1:],
         unlabelled=predictions[:, 0],
         rows=cells.counts.sum(axis=1),
+        others=cells.others,
     )
 
 
@@ -137,15 +157,17 @@ def per_class(counts: ClassCounts, labels: Sequence[str]) -> Table:
 
 
 def matrix_of(stats: FloatArray, weights: FloatArray, n_labels: int) -> FloatArray:
-    """``float64[K, K + 1]``: a row a target, a column a predicted label, the last one for none of the labels."""
+    """``float64[K, K + O + 1]``: a row a target, a column a predicted label (the O outside the label set in the order of
+    ``Cells.others``), the last one for none of them."""
     cells = cells_of(stats, weights[None, :], n_labels)
-    matrix = np.zeros((n_labels, n_labels + 1))
+    matrix = np.zeros((n_labels, cells.n_classes + 1))
     matrix[cells.target, cells.prediction] = cells.counts[0]
     return matrix
 
 
 def matrix_table(matrix: FloatArray, labels: Sequence[str]) -> Table:
-    """A confusion matrix as a table; undefined shares are None, counts whole numbers."""
+    """A confusion matrix as a table; undefined shares are None, counts whole numbers. ``labels`` name the columns, and the
+    first of them the rows."""
     whole = bool((np.nan_to_num(matrix) == np.floor(np.nan_to_num(matrix))).all())
     rows = tuple(
         (label, *(None if np.isnan(value) else int(value) if whole else value for value in row))

@@ -14,6 +14,7 @@ from harness.metrics.labels import LabelList, Weights
 from harness.metrics.pairs import pair_sums
 from harness.metrics.rows import ratio
 from harness.metrics.scores import (
+    SCORE_AVERAGES,
     BinaryScoreMetric,
     BoolArray,
     ScoreAverage,
@@ -39,8 +40,9 @@ class AveragePrecision(ScoreMetric):
     """Average precision: the mean precision at the positives, Σ (Rₙ - Rₙ₋₁) Pₙ over the thresholds, without interpolation.
 
     0 to 1, higher is better, by chance the share of positives. Rows of equal score enter at once. One class or an average over
-    classes (one against the rest; ``macro``, ``micro``, ``weighted`` by targets); multi-label targets are taken class by class.
-    Undefined without positives, and such classes are left out of an average; scikit-learn gives 0 there and warns.
+    classes (one against the rest; ``macro``, ``micro``, ``weighted`` by targets); multi-label targets are taken class by class,
+    or with ``samples`` row by row. Undefined without positives, and such classes (rows) are left out of an average;
+    scikit-learn gives 0 there and warns.
     Equals ``sklearn.metrics.average_precision_score``.
     """
 
@@ -54,7 +56,7 @@ class AveragePrecision(ScoreMetric):
     positive: str | None = None
 
     def __post_init__(self) -> None:
-        self.require(self.average in ("macro", "micro", "weighted"), "average", "one of macro, micro, weighted")
+        self.require(self.average in SCORE_AVERAGES, "average", f"one of {', '.join(SCORE_AVERAGES)}")
         super().__post_init__()
 
     def picked(self) -> str | None:

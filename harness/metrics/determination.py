@@ -59,6 +59,11 @@ class AdjustedR2(R2):
         n = weights.sum(axis=1)
         return 1.0 - (1.0 - super().aggregate(stats, weights)) * ratio(n - 1, n - self.k - 1)
 
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        if len(stats) <= self.k + 1:
+            return f"it takes more than {self.k + 1} samples (k + 1), and {len(stats)} can be scored"
+        return super().why_undefined(stats)
+
 
 @dataclass(frozen=True, repr=False)
 class ExplainedVariance(NumberMetric):

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.errors import MetricError
 from harness.metrics.embeddingpairs import MeanOfRows
-from harness.metrics.labels import true_label
+from harness.metrics.labels import checked_weights, true_label
 from harness.metrics.rows import wrong_kind
 from harness.types import FloatArray, Label, Output, Sample
 
@@ -61,9 +61,7 @@ class DivergenceMetric(MeanOfRows):
         rows = [_distributions(self.name, side) for side in (true, given)]
         if rows[0].shape != rows[1].shape:
             raise MetricError(f"{self.name}: distributions must have one shape, got {rows[0].shape} and {rows[1].shape}")
-        weights = np.ones(len(rows[0])) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        if weights.shape != (len(rows[0]),):
-            raise MetricError(f"{self.name}: sample_weight must be one number a row, got shape {weights.shape}")
+        weights = checked_weights(self.name, list(rows[0]), list(rows[1]), sample_weight)[0]
         if not len(weights) or not weights.sum() > 0:
             return float("nan")
         values = self.divergence(*rows)
@@ -81,7 +79,10 @@ def _fault(values: Sequence[Any]) -> str | None:
 
 
 def _distributions(name: str, rows: Any) -> FloatArray:
-    array = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+    try:
+        array = np.atleast_2d(np.asarray(rows, dtype=np.float64))
+    except (TypeError, ValueError) as error:
+        raise MetricError(f"{name}: probabilities must be rows of numbers of one length: {error}") from None
     if not array.size:
         return np.zeros((0, 1))
     if array.ndim != 2 or not np.isfinite(array).all() or (array < 0).any():

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.metrics.pooled import PooledMetric
+from harness.metrics.pooled import PooledMetric, pool_rows
 from harness.metrics.tokenize import IntArray
 from harness.metrics.wording import Ngrams, Scheme, WordMetric, checked_texts, ngrams, texts_of, words
 from harness.protocols import Interval
-from harness.types import Output, Sample
+from harness.types import FloatArray, Output, Sample
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +40,9 @@ class NgramCounts(PooledMetric, WordMetric):
     def of_rows(self, rows: IntArray) -> float:
         counts = self.pool.counts(rows)
         return self.of_counts(counts) if len(counts) else math.nan
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return None if len(self.pool.counts(pool_rows(stats))) else f"no answer has {'a word' if self.n == 1 else f'{self.n} words'}"
 
     def over(self, texts: Sequence[str]) -> float:
         """The value of these texts together; NaN where they have no n-gram. Raises MetricError where one is no text."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from harness.errors import MetricError
 from harness.metrics.embeddingpairs import MeanOfRows
+from harness.metrics.numbers import far_exponent, scaled
 from harness.types import FloatArray, Output, Sample, Vectors
 
 Cost = Literal["absolute", "squared"]
@@ -52,13 +53,18 @@ class DynamicTimeWarping(MeanOfRows):
         except (TypeError, ValueError):
             return f"the target must be a series of numbers, got {sample.target!r:.40}"
         fault = _fault(given, true)
-        return fault if fault is not None else self.distance(given, true)
+        if fault is not None:
+            return fault
+        distance = self.distance(given, true)
+        return distance if np.isfinite(distance) else "the distance is beyond float64"
 
     def distance(self, first: FloatArray, second: FloatArray) -> float:
         """Of two series ``float64[n]`` or ``float64[n, d]``, neither empty."""
         if first.ndim == 1:
             first, second = first[:, None], second[:, None]
-        return _cheapest(first, second, self.cost, self.window)
+        exponent = far_exponent(first, second)
+        cheapest = _cheapest(np.ldexp(first, -exponent), np.ldexp(second, -exponent), self.cost, self.window)
+        return scaled(cheapest, exponent if self.cost == "absolute" else 2 * exponent)
 
 
 def _fault(first: FloatArray, second: FloatArray) -> str | None:
@@ -102,7 +108,10 @@ def dtw(first: Sequence[Any] | FloatArray, second: Sequence[Any] | FloatArray, *
     Raises MetricError for points of different dimensions and numbers that are not finite.
     """  # fmt: skip
     metric = DynamicTimeWarping(cost, window)
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    try:
+        a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise MetricError(f"dtw: series must be numbers, or points of one dimension: {error}") from None
     if not a.size or not b.size:
         return float("nan")
     fault = _fault(a, b)

@@ -160,7 +160,8 @@ class WordErrorRate(_ErrorRate, WordMetric):
     Parameters
     ----------
     normalize : as for ``exact_match``; by default none.
-    tokenize : what a word is: ``space`` (what white space separates, as jiwer) unless the task's language writes without
+    tokenize : what a word is: ``space`` (what white space of any kind separates; jiwer
+        takes a single tab, line end or U+00A0 for a part of the word) unless the task's language writes without
         spaces (then ``zh``, ``ja`` or ``char``); ``ascii`` and ``unicode``: lower-cased runs of letters and digits.
 
     Statistics: ``substitutions``, ``deletions``, ``insertions``, ``ref_length``, a row a sample, as rapidfuzz aligns them. Of

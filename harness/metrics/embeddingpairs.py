@@ -11,7 +11,7 @@ import numpy as np
 from harness.errors import MetricError
 from harness.metrics.classification import HitMetric
 from harness.metrics.rows import Row, ratio, scores_of
-from harness.metrics.vectors import cosines, matrix, same_width, target_vector, unit_length, vectors_of
+from harness.metrics.vectors import cosines, lengths, matrix, same_width, target_vector, unit_length, vectors_of
 from harness.protocols import Interval, Metric, Scope
 from harness.types import FloatArray, Output, Sample, Scores, Vectors
 
@@ -135,10 +135,15 @@ class TripletAccuracy(HitMetric):
             return found
         anchor, others = found[:1], found[1:]
         if self.distance == "euclidean":
-            near, far = ((others - anchor) ** 2).sum(axis=1)
+            near, far = _apart(anchor, others)
         else:
             near, far = -cosines(anchor, others)
         return _NO_COSINE if np.isnan(near) or np.isnan(far) else (float(near < far), 1.0)
+
+
+def _apart(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Euclidean distances, as halves: which is the larger is all that counts."""
+    return lengths(first / 2 - second / 2)
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,7 +215,7 @@ def cosine(first: Any, second: Any) -> float:
     >>> cosine([[1.0, 0.0], [1.0, 1.0]], [[2.0, 0.0], [-1.0, 1.0]])
     0.5
     """
-    return _mean(cosines(*_sides("cosine", first, second)))
+    return mean_there(cosines(*equal_sides("cosine", first, second)))
 
 
 def alignment(first: Any, second: Any, *, alpha: float = 2.0) -> float:
@@ -220,8 +225,8 @@ def alignment(first: Any, second: Any, *, alpha: float = 2.0) -> float:
     2.0
     """
     Alignment(alpha)
-    u, v = map(unit_length, _sides("alignment", first, second))
-    return _mean(np.sqrt(((u - v) ** 2).sum(axis=1)) ** alpha)
+    u, v = map(unit_length, equal_sides("alignment", first, second))
+    return mean_there(np.sqrt(((u - v) ** 2).sum(axis=1)) ** alpha)
 
 
 def triplet_accuracy(
@@ -233,12 +238,12 @@ def triplet_accuracy(
     0.5
     """
     TripletAccuracy(distance)
-    near, far = _sides("triplet_accuracy", anchors, positives), _sides("triplet_accuracy", anchors, negatives)
+    near, far = equal_sides("triplet_accuracy", anchors, positives), equal_sides("triplet_accuracy", anchors, negatives)
     if distance == "cosine":
         gaps = cosines(*near) - cosines(*far)
     else:
-        gaps = ((far[0] - far[1]) ** 2).sum(axis=1) - ((near[0] - near[1]) ** 2).sum(axis=1)
-    return _mean(np.where(np.isnan(gaps), np.nan, gaps > 0))
+        gaps = _apart(*far) - _apart(*near)
+    return mean_there(np.where(np.isnan(gaps), np.nan, gaps > 0))
 
 
 def cross_modal_recall(first: Any, second: Any, k: int, *, direction: Literal["forward", "backward"] = "forward") -> float:
@@ -248,17 +253,20 @@ def cross_modal_recall(first: Any, second: Any, k: int, *, direction: Literal["f
     1.0
     """
     metric = CrossModalRecall(k, direction)
-    return _mean(metric._hits(*_sides("cross_modal_recall", first, second)))
+    return mean_there(metric._hits(*equal_sides("cross_modal_recall", first, second)))
 
 
-def _sides(name: str, first: Any, second: Any) -> tuple[FloatArray, FloatArray]:
-    a, b = matrix(name, "first", first), matrix(name, "second", second)
-    same_width(name, a, b)
-    if len(a) != len(b):
-        raise MetricError(f"{name}: both sides must have equally many vectors, got {len(a)} and {len(b)}")
-    return a, b
+def equal_sides(name: str, *sides: Any) -> list[FloatArray]:
+    """``(n, d)`` arrays of one shape. Raises MetricError where they are not."""
+    arrays = [matrix(name, "vectors", side) for side in sides]
+    for other in arrays[1:]:
+        same_width(name, arrays[0], other)
+    if len(set(map(len, arrays))) != 1:
+        raise MetricError(f"{name}: all sides must have equally many vectors, got {' and '.join(str(len(a)) for a in arrays)}")
+    return arrays
 
 
-def _mean(values: FloatArray) -> float:
+def mean_there(values: FloatArray) -> float:
+    """The mean of the values that are not NaN; NaN where there are none."""
     there = values[~np.isnan(values)]
     return float(there.mean()) if len(there) else float("nan")

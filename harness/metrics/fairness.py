@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.groups import found_groups, group_of, no_group, spread
+from harness.metrics.groups import checked_groups, group_of, no_group, spread, too_few_groups
 from harness.metrics.labels import checked_weights, label_set, positive_code, true_label
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
@@ -55,7 +55,7 @@ class RateGap(Metric):
         """A copy that knows the groups and the favourable label. Raises MetricError where that is not clear."""
         labels = label_set(samples)
         favourable = labels[positive_code(self, labels, self.positive)] if labels or self.positive is not None else ""
-        return dataclasses.replace(self, groups=found_groups(samples, self.by), favourable=favourable)
+        return dataclasses.replace(self, groups=checked_groups(self.name, samples, self.by), favourable=favourable)
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row a sample."""
@@ -64,6 +64,11 @@ class RateGap(Metric):
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         return self.gap(self.rates(stats, weights))
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        there = [group for code, group in enumerate(self.groups) if (stats[:, 0] == code).any()]
+        few = too_few_groups(there, self.by, "rows")
+        return few or "fewer than two groups have the rate that is compared, or all rates are 0"
 
     def gap(self, rates: Rates) -> FloatArray:
         """The gap in the rate that this metric is about, ``float64[B]``."""

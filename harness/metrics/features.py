@@ -12,7 +12,7 @@ import numpy as np
 from harness.errors import MetricError
 from harness.metrics.embeddingpairs import MeanOfRows, pair_of
 from harness.metrics.pooled import PooledMetric
-from harness.metrics.rows import scores_of, wrong_kind
+from harness.metrics.rows import Row, scores_of, wrong_kind
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import cosines, matrix, same_width, target_vector
 from harness.protocols import Backend, Metric
@@ -134,11 +134,16 @@ class PathLength(Metric):
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row a sample: the squared length over ε²."""
         found = [pair_of(sample, output) for sample, output in zip(samples, outputs, strict=True)]
-        return scores_of((pair if isinstance(pair, str) else self.lengths(pair[:1], pair[1:]).tolist() for pair in found), 1)
+        return scores_of((pair if isinstance(pair, str) else self._row(pair) for pair in found), 1)
 
     def lengths(self, first: FloatArray, second: FloatArray) -> FloatArray:
         """``float64[n]`` for n rows a side."""
-        return np.asarray(((first - second) ** 2).sum(axis=1) / self.epsilon**2)
+        with np.errstate(over="ignore"):
+            return np.asarray(((first - second) ** 2).sum(axis=1) / self.epsilon**2)
+
+    def _row(self, pair: FloatArray) -> Row:
+        length = float(self.lengths(pair[:1], pair[1:])[0])
+        return (length,) if np.isfinite(length) else "the squared length is beyond float64"
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """Trimmed means under each row of weights; sorts once."""
@@ -174,6 +179,8 @@ def ppl_path(first: Any, second: Any, *, epsilon: float = 1e-4, lower: float = 0
     if len(sides[0]) != len(sides[1]):
         raise MetricError(f"ppl_path: both sides must have equally many vectors, got {len(sides[0])} and {len(sides[1])}")
     lengths = metric.lengths(*sides)[:, None]
+    if not np.isfinite(lengths).all():
+        raise MetricError(f"ppl_path: the squared length is beyond float64: pair {int(np.argmin(np.isfinite(lengths)))}")
     return float(metric.aggregate(lengths, np.ones((1, len(lengths))))[0])
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from harness.metrics.numbers import scaled
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import ReferencePool, TwoSets, matrix, same_width
 from harness.types import FloatArray
@@ -29,6 +30,7 @@ class Fitted:
     projected: FloatArray
     mean: FloatArray
     root: FloatArray
+    exponent: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -59,7 +61,7 @@ class FrechetDistance(ReferencePool):
         mean = sets.reference.mean(axis=0)
         root = _root(sets.reference - mean)
         vectors = sets.vectors - mean
-        return Fitted(vectors, vectors @ root.T, mean, root)
+        return Fitted(vectors, vectors @ root.T, mean, root, sets.exponent)
 
     def compare(self, pool: Fitted | None, rows: IntArray) -> float:
         if pool is None or len(rows) < 2:
@@ -69,7 +71,8 @@ class FrechetDistance(ReferencePool):
         variance = float(((vectors - shift) ** 2).sum()) / (len(rows) - 1)
         shared = _root(projected - projected.mean(axis=0))
         overlap = float(np.linalg.svd(shared, compute_uv=False).sum())
-        return max(float(shift @ shift) + variance + float((pool.root**2).sum()) - 2 * overlap, 0.0)
+        value = max(float(shift @ shift) + variance + float((pool.root**2).sum()) - 2 * overlap, 0.0)
+        return scaled(value, 2 * pool.exponent)
 
 
 def _root(centred: FloatArray) -> FloatArray:
@@ -97,7 +100,7 @@ class KernelDistance(ReferencePool):
     Around 0 for two samples of one population (it may fall below); lower is better. Each of ``subsets`` subsets has
     ``subset_size`` vectors of each side, or as many as the smaller side has, drawn without replacement by
     ``numpy.random.RandomState(seed)``, so that with its defaults it equals torch-fidelity; where both sides fit into one subset
-    there is only one. Undefined for fewer than two vectors on a side. The reference set is the file ``against`` or the targets.
+    there is only one. Undefined for fewer than two vectors on a side, and where the kernel leaves float64. The reference set is the file ``against`` or the targets.
     Intervals are from halves of at most 1,000 vectors against the first ``subset_size`` of the reference set.
     """
 
@@ -121,6 +124,10 @@ class KernelDistance(ReferencePool):
         self.require(0 <= self.seed < 2**32, "seed", "an integer from 0 to 2^32 - 1")
 
     def ready(self, sets: TwoSets) -> Compared:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._compared(sets.unscaled())
+
+    def _compared(self, sets: TwoSets) -> Compared:
         some = sets.reference[: self.subset_size]
         if len(some) < 2 or not len(sets.vectors):
             return Compared(sets, float("nan"), np.zeros(0))
@@ -143,8 +150,10 @@ class KernelDistance(ReferencePool):
         for index in range(n_subsets):
             x = vectors[rng.choice(len(vectors), size, replace=False)]
             y = reference[rng.choice(len(reference), size, replace=False)]
-            values[index] = _within(x) + _within(y) - 2 * float(_row_means(x, y).mean())
-        return float(values.mean())
+            with np.errstate(over="ignore", invalid="ignore"):
+                values[index] = _within(x) + _within(y) - 2 * float(_row_means(x, y).mean())
+        mean = float(values.mean())
+        return mean if np.isfinite(mean) else float("nan")
 
 
 def _cubed(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -189,7 +198,7 @@ def kid(features: Any, reference: Any, *, subsets: int = 100, subset_size: int =
 
 
 def _over(metric: FrechetDistance | KernelDistance, features: Any, reference: Any) -> float:
-    sets = TwoSets(matrix(metric.name, "features", features), matrix(metric.name, "reference", reference))
+    sets = TwoSets.of(matrix(metric.name, "features", features), matrix(metric.name, "reference", reference))
     same_width(metric.name, sets.vectors, sets.reference)
     pool: Any = metric.ready(sets)
     return metric.compare(pool, np.arange(len(sets.vectors)))

@@ -57,7 +57,7 @@ class SymmetricMAPE(MeanLoss):
     def losses(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
         """Errors over the mean size; in halves, so that no sum overflows."""
         size = np.abs(target) / 2 + np.abs(prediction) / 2
-        return np.divide(np.abs(target - prediction), size, out=np.zeros_like(size), where=size > 0)
+        return np.divide(np.abs(target / 2 - prediction / 2), size / 2, out=np.zeros_like(size), where=size / 2 > 0)
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,7 +137,10 @@ class IntervalWidth(NumberMetric):
     def row(self, sample: Sample, output: Output) -> Row:
         """Width, 1."""
         ends = interval_of(output)
-        return ends if isinstance(ends, str) else (ends[1] - ends[0], 1.0)
+        if isinstance(ends, str):
+            return ends
+        width = ends[1] - ends[0]
+        return (width, 1.0) if math.isfinite(width) else "the width is beyond float64"
 
     def finish(self, totals: FloatArray) -> FloatArray:
         """The mean width."""
@@ -213,7 +216,8 @@ def interval_width(low: ArrayLike, high: ArrayLike) -> float:
     1.5
     """
     ends = _ends(IntervalWidth(), low, high)
-    return float((ends[:, 1] - ends[:, 0]).mean()) if len(ends) else math.nan
+    with np.errstate(over="ignore"):
+        return float((ends[:, 1] - ends[:, 0]).mean()) if len(ends) else math.nan
 
 
 def _ends(metric: NumberMetric, low: ArrayLike, high: ArrayLike) -> FloatArray:

@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from harness.metrics.numbers import far_exponent, scaled
+from harness.metrics.pooled import too_few
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import VectorPool, gathered, matrix, mean_of_pairs, stacked, unit_length
 from harness.types import FloatArray, Output, Sample
@@ -35,6 +37,9 @@ class AveragePairwiseDistance(VectorPool):
 
     distance: Distance = "euclidean"
 
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return too_few(stats, "vectors")
+
     def __post_init__(self) -> None:
         self.require(self.distance in ("euclidean", "cosine"), "distance", "one of euclidean, cosine")
 
@@ -44,7 +49,8 @@ class AveragePairwiseDistance(VectorPool):
     def of_rows(self, rows: IntArray) -> float:
         vectors = self.pool[rows]
         if self.distance == "euclidean" or len(rows) < 2:
-            return mean_of_pairs(vectors, np.sqrt)
+            exponent = far_exponent(vectors)
+            return scaled(mean_of_pairs(np.ldexp(vectors, -exponent), np.sqrt), exponent)
         n = len(rows)
         return float(1 - ((vectors.sum(axis=0) ** 2).sum() - n) / (n * (n - 1)))
 
@@ -67,6 +73,9 @@ class Uniformity(VectorPool):
     paper: ClassVar[str] = "Wang and Isola 2020, Understanding Contrastive Representation Learning, ICML"
 
     t: float = 2.0
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return too_few(stats, "vectors")
 
     def __post_init__(self) -> None:
         self.require(self.t > 0, "t", "a number > 0")

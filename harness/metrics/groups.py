@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from harness.errors import MetricError
+from harness.errors import MetricError, did_you_mean
 from harness.protocols import Backend, Metric
 from harness.types import FloatArray, Output, Sample, Scores, Table
 
@@ -35,6 +35,27 @@ def no_group(by: str) -> str:
 def found_groups(samples: Iterable[Sample], by: str) -> tuple[str, ...]:
     """The groups of a task, sorted."""
     return tuple(sorted({group for sample in samples if (group := group_of(sample, by)) is not None}))
+
+
+def checked_groups(name: str, samples: Iterable[Sample], by: str) -> tuple[str, ...]:
+    """The groups of a task, sorted. Raises MetricError if there are samples and none of them has the slice or field ``by``."""
+    found, fields = found_groups(samples, by), dict[str, None]()
+    if found or not by:
+        return found
+    for sample in samples:
+        fields |= dict.fromkeys([*sample.slices, *map(str, sample.input)])
+    if not fields and not any(True for _ in samples):
+        return ()
+    raise MetricError(f"{name}: by must name a slice or a field of the samples, got {by!r}{did_you_mean(by, fields)}"
+                      f"{'' if fields else '; they have none'}")
+
+
+def too_few_groups(defined: Sequence[str], by: str, what: str) -> str | None:
+    """Why groups cannot be compared: fewer than two have what is compared."""
+    if len(defined) > 1:
+        return None
+    of = f" of {by!r}" if by else ""
+    return f"no group{of} has {what}" if not defined else f"only one group{of} has {what}: {defined[0]!r:.40}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,7 +90,7 @@ class GroupedMetric(Metric):
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
         """A copy that knows the groups; the metric inside is prepared on all samples."""
-        return dataclasses.replace(self, metric=self.metric.prepare(samples), labels=found_groups(samples, self.by))
+        return dataclasses.replace(self, metric=self.metric.prepare(samples), labels=checked_groups(self.name, samples, self.by))
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row a sample: the code of its group, then the inner metric's statistics."""
@@ -85,6 +106,11 @@ class GroupedMetric(Metric):
                 codes[row] = self.labels.index(group)
         bound = None if inner.bound is None else dataclasses.replace(self, metric=inner.bound)
         return Scores(np.column_stack([codes, inner.stats]), missing, bound=bound)
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        values = self.by_group(stats, np.ones((1, len(stats))))[:, 0]
+        defined = [label for label, value in zip(self.labels, values) if not np.isnan(value)]
+        return too_few_groups(defined, self.by, f"a value of {self.metric.spec}")
 
     def by_group(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """The metric inside on each group, ``float64[G, B]``; NaN where a group has no rows or no value."""

@@ -48,7 +48,7 @@ class RecallVsExactAtK(RankingMetric):
         wanted = np.minimum(self.k, n_exact).astype(np.float64)
         return ratio(np.minimum(near, wanted), wanted)
 
-    def why_undefined(self) -> str:
+    def why_missing(self) -> str:
         return "the exact ranking of the query is empty"
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from harness.errors import MetricError
+from harness.metrics.numbers import finite_series
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Likelihoods, Output, Sample, Scores
@@ -202,7 +203,8 @@ def perplexity(logprobs: Sequence[float], units: Sequence[int], *, sample_weight
     >>> perplexity([math.log(0.25), math.log(0.25)], [1, 1])
     4.0
 
-    NaN for no units. Raises MetricError for lists of different lengths.
+    NaN for no units. Raises MetricError for lists of different lengths, a
+    log-probability that is positive or not finite and a number of units that is negative or not finite.
     """
     with np.errstate(over="ignore"):
         return float(np.exp(_per_unit("perplexity", logprobs, units, sample_weight)))
@@ -214,7 +216,8 @@ def bits_per_byte(logprobs: Sequence[float], n_bytes: Sequence[int], *, sample_w
     >>> bits_per_byte([math.log(1 / 16)], [2])
     2.0
 
-    NaN for no bytes. Raises MetricError for lists of different lengths.
+    NaN for no bytes. Raises MetricError for lists of different lengths, a
+    log-probability that is positive or not finite and a number of units that is negative or not finite.
     """
     return _per_unit("bits_per_byte", logprobs, n_bytes, sample_weight) / math.log(2)
 
@@ -226,24 +229,34 @@ def perplexity_variance(logprobs: Sequence[float], n_tokens: Sequence[int], *,
     >>> perplexity_variance([-math.log(2), -math.log(4)], [1, 1])  # of 2 and 4
     1.0
 
-    NaN for fewer than two texts. Raises MetricError for lists of different lengths.
+    NaN for fewer than two texts. Raises MetricError for lists of different lengths, a
+    log-probability that is positive or not finite and a number of units that is negative or not finite.
     """
-    weights = _checked("perplexity_variance", logprobs, n_tokens, sample_weight)
+    nll, units, weights = _checked("perplexity_variance", logprobs, n_tokens, sample_weight)
     with np.errstate(over="ignore"):
-        values = np.exp(ratio(-np.asarray(logprobs, dtype=np.float64), np.asarray(n_tokens, dtype=np.float64)))
+        values = np.exp(ratio(nll, units))
     stats = np.column_stack([np.ones(len(values)), values, np.zeros(len(values))])
     return float(PerplexityVariance().aggregate(stats, weights[None, :])[0])
 
 
 def _per_unit(name: str, logprobs: Sequence[float], units: Sequence[int], sample_weight: Sequence[float] | None) -> float:
-    weights = _checked(name, logprobs, units, sample_weight)
-    total = np.array([weights @ np.asarray(units, dtype=np.float64)])
-    return float(ratio(-np.array([weights @ np.asarray(logprobs, dtype=np.float64)]), total)[0])
+    nll, sizes, weights = _checked(name, logprobs, units, sample_weight)
+    with np.errstate(over="ignore"):
+        return float(ratio(np.array([weights @ nll]), np.array([weights @ sizes]))[0])
 
 
-def _checked(name: str, logprobs: Sequence[float], units: Sequence[int], sample_weight: Sequence[float] | None) -> FloatArray:
-    n = len(logprobs)
-    weights = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if len(units) != n or weights.shape != (n,):
-        raise MetricError(f"{name}: units and weights must be one a text ({n}), got {len(units)} and shape {weights.shape}")
-    return weights
+def _checked(
+    name: str, logprobs: Sequence[float], units: Sequence[int], sample_weight: Sequence[float] | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Negative log-likelihoods, units and weights, ``float64[n]`` each."""
+    summed, sizes = finite_series(name, "logprobs", logprobs), finite_series(name, "units", units)
+    weights = np.ones(len(summed)) if sample_weight is None else finite_series(name, "sample_weight", sample_weight)
+    if not len(summed) == len(sizes) == len(weights):
+        raise MetricError(f"{name}: units and weights must be one a text ({len(summed)}), got {len(sizes)} and {len(weights)}")
+    for what, series, constraint in (("logprobs", -summed, "not positive"), ("units", sizes, "not negative"),
+                                     ("sample_weight", weights, "not negative")):  # fmt: skip
+        if (series < 0).any():
+            row = int(np.argmax(series < 0))
+            raise MetricError(f"{name}: {what} must be {constraint}, got {abs(series[row]) * (1 if what == 'logprobs' else -1):g} "
+                              f"in row {row}")
+    return -summed, sizes, weights

@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.embeddingpairs import MeanOfRows
-from harness.metrics.numbers import finite_target, number_pair
-from harness.metrics.vectors import cosines, matrix, same_width, vectors_of
+from harness.metrics.embeddingpairs import MeanOfRows, equal_sides, mean_there
+from harness.metrics.numbers import finite_series, finite_target, number_pair
+from harness.metrics.vectors import cosines, lengths, vectors_of
 from harness.types import FloatArray, Output, Sample
 
 Distance = Literal["euclidean", "cosine"]
 
+_TOO_LARGE = "the loss is beyond float64"
 _EPSILON = 1e-6
 """What torch adds to each coordinate of a difference before it takes the length."""
 
@@ -50,12 +51,16 @@ class TripletLoss(_Loss):
 
     def row(self, sample: Sample, output: Output) -> float | str:
         found = vectors_of(output, 3)
-        return found if isinstance(found, str) else float(self.losses(found[:1], found[1:2], found[2:])[0])
+        if isinstance(found, str):
+            return found
+        loss = float(self.losses(found[:1], found[1:2], found[2:])[0])
+        return loss if np.isfinite(loss) else _TOO_LARGE
 
     def losses(self, anchors: FloatArray, positives: FloatArray, negatives: FloatArray) -> FloatArray:
         """``float64[n]`` for n rows a side."""
         near, far = (_torch_distance(anchors, side) for side in (positives, negatives))
-        return np.asarray(np.maximum(near - far + self.margin, 0.0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(np.maximum(near - far + self.margin, 0.0))
 
 
 @dataclass(frozen=True, repr=False)
@@ -91,12 +96,13 @@ class ContrastiveLoss(_Loss):
         if isinstance(found, str):
             return found
         value = float(self.losses(found[:1], found[1:], np.array([target]))[0])
-        return "a vector has length 0: no cosine" if np.isnan(value) else value
+        return "a vector has length 0: no cosine" if np.isnan(value) else value if np.isfinite(value) else _TOO_LARGE
 
     def losses(self, first: FloatArray, second: FloatArray, targets: FloatArray) -> FloatArray:
         """``float64[n]`` for n rows a side; NaN where a cosine is undefined."""
         d = 1 - cosines(first, second) if self.distance == "cosine" else _torch_distance(first, second)
-        return np.asarray((targets * d**2 + (1 - targets) * np.maximum(self.margin - d, 0.0) ** 2) / 2)
+        with np.errstate(over="ignore"):
+            return np.asarray(np.where(targets == 1, d, np.maximum(self.margin - d, 0.0)) ** 2 / 2)
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,7 +129,8 @@ class Hinge(_Loss):
 
 
 def _torch_distance(first: FloatArray, second: FloatArray) -> FloatArray:
-    return np.asarray(np.sqrt(((first - second + _EPSILON) ** 2).sum(axis=1)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return lengths(first - second + _EPSILON)
 
 
 # ── plain functions ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -137,8 +144,8 @@ def triplet_loss(anchors: Any, positives: Any, negatives: Any, *, margin: float 
     >>> round(triplet_loss([[0.0]], [[1.0]], [[3.0]], margin=2.5), 4)
     0.5
     """
-    metric, sides = TripletLoss(margin), _sides("triplet_loss", anchors, positives, negatives)
-    return _mean(metric.losses(*sides))
+    metric, sides = TripletLoss(margin), equal_sides("triplet_loss", anchors, positives, negatives)
+    return mean_there(metric.losses(*sides))
 
 
 def contrastive_loss(
@@ -149,12 +156,11 @@ def contrastive_loss(
     >>> contrastive_loss([[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]], [1, 0])
     0.3125
     """
-    metric, sides = ContrastiveLoss(margin, distance), _sides("contrastive_loss", first, second)
-    y = np.asarray(targets, dtype=np.float64)
+    metric, sides = ContrastiveLoss(margin, distance), equal_sides("contrastive_loss", first, second)
+    y = finite_series("contrastive_loss", "targets", targets)
     if y.shape != (len(sides[0]),) or not np.isin(y, (0.0, 1.0)).all():
         raise MetricError(f"contrastive_loss: targets must be 0 or 1, one a pair ({len(sides[0])}), got shape {y.shape}")
-    values = metric.losses(sides[0], sides[1], y)
-    return _mean(values[~np.isnan(values)])
+    return mean_there(metric.losses(sides[0], sides[1], y))
 
 
 def hinge(targets: Sequence[float], scores: Sequence[float]) -> float:
@@ -163,20 +169,9 @@ def hinge(targets: Sequence[float], scores: Sequence[float]) -> float:
     >>> hinge([1, -1], [0.5, 0.25])
     0.875
     """
-    y, s = np.asarray(targets, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if y.shape != s.shape or y.ndim != 1 or not np.isin(y, (-1.0, 0.0, 1.0)).all() or not np.isfinite(s).all():
-        raise MetricError(f"hinge: targets must be 1, -1 or 0 and scores finite, equally many, got shapes {y.shape}, {s.shape}")
-    return _mean(np.maximum(0.0, 1 - np.where(y > 0, 1.0, -1.0) * s))
-
-
-def _sides(name: str, *sides: Any) -> list[FloatArray]:
-    arrays = [matrix(name, "vectors", side) for side in sides]
-    for other in arrays[1:]:
-        same_width(name, arrays[0], other)
-    if len(set(map(len, arrays))) != 1:
-        raise MetricError(f"{name}: all sides must have equally many vectors, got {' and '.join(str(len(a)) for a in arrays)}")
-    return arrays
-
-
-def _mean(values: FloatArray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    y, s = finite_series("hinge", "targets", targets), finite_series("hinge", "scores", scores)
+    if len(y) != len(s):
+        raise MetricError(f"hinge: targets and scores must be equally many, got {len(y)} and {len(s)}")
+    if not np.isin(y, (-1.0, 0.0, 1.0)).all():
+        raise MetricError(f"hinge: targets must be 1, -1 or 0, got {y[~np.isin(y, (-1.0, 0.0, 1.0))][0]:g}")
+    return mean_there(np.maximum(0.0, 1 - np.where(y > 0, 1.0, -1.0) * s))

@@ -74,13 +74,23 @@ class OverlapMetric(Metric):
                               f"{len(targets)}")  # fmt: skip
         rows = []
         for index, sides in enumerate(zip(predictions, targets)):
-            given, true = (np.asarray(side, dtype=np.float64).ravel() for side in sides)
+            given, true = (self._region(index, side) for side in sides)
             areas = _areas(given, true, self.kind)
             if isinstance(areas, str):
                 raise MetricError(f"{self.name}: item {index}: {areas}")
             rows.append(self._statistics(areas))
         there = np.array([row for row in rows if not isinstance(row, str)], dtype=np.float64).reshape(-1, 2)
         return float(self.finish(there.sum(axis=0)))
+
+    def _region(self, index: int, region: Any) -> FloatArray:
+        try:
+            cells = np.asarray(region, dtype=np.float64).ravel()
+        except (TypeError, ValueError) as error:
+            raise MetricError(f"{self.name}: item {index}: a {self.kind} must be an array of numbers: {error}") from None
+        if not np.isfinite(cells).all():
+            raise MetricError(f"{self.name}: item {index}: a {self.kind} must be of finite numbers, "
+                              f"got {cells[np.argmin(np.isfinite(cells))]}")
+        return cells
 
 
 def _areas(given: FloatArray, true: FloatArray, kind: Kind) -> tuple[float, float, float] | str:
@@ -92,11 +102,14 @@ def _areas(given: FloatArray, true: FloatArray, kind: Kind) -> tuple[float, floa
         return float((first & second).sum()), float(first.sum()), float(second.sum())
     if len(given) != 4 or len(true) != 4:
         return f"a box has 4 numbers: got {len(given)}, and {len(true)} in the target"
-    sides = [side[2:] - side[:2] for side in (given, true)]
+    with np.errstate(over="ignore"):
+        sides = [side[2:] - side[:2] for side in (given, true)]
     if min(side.min() for side in sides) < 0:
         return "a box must be (x1, y1, x2, y2) with x1 ≤ x2 and y1 ≤ y2"
     shared = np.maximum(np.minimum(given[2:], true[2:]) - np.maximum(given[:2], true[:2]), 0)
-    return float(shared.prod()), float(sides[0].prod()), float(sides[1].prod())
+    with np.errstate(over="ignore"):
+        areas = float(shared.prod()), float(sides[0].prod()), float(sides[1].prod())
+    return areas if np.isfinite(areas).all() else "the area of a box is beyond float64"
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,10 +12,12 @@ import numpy as np
 from harness.errors import MetricError
 from harness.metrics.kmeans import k_means, nearest
 from harness.metrics.labels import true_label
+from harness.metrics.numbers import far_exponent, scaled
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.rows import ratio
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import (
+    TwoSets,
     VectorPool,
     distance_blocks,
     gathered,
@@ -59,7 +61,8 @@ class Uniqueness(VectorPool):
             return float("nan")
         if self.tolerance == 0:
             return len(np.unique(vectors, axis=0)) / len(vectors)
-        return _n_groups(vectors, self.tolerance) / len(vectors)
+        exponent = far_exponent(vectors)
+        return _n_groups(np.ldexp(vectors, -exponent), scaled(self.tolerance, -exponent)) / len(vectors)
 
 
 def _n_groups(vectors: FloatArray, tolerance: float) -> int:
@@ -129,7 +132,8 @@ class NearestTrainDistance(Metric):
         if not len(vectors) or not len(train):
             return np.full(len(vectors), np.nan)
         if self.distance == "euclidean":
-            return np.asarray(np.sqrt(nearest(vectors, train)[1]))
+            sets = TwoSets.of(vectors, train)
+            return np.asarray(np.ldexp(np.sqrt(nearest(sets.vectors, sets.reference)[1]), sets.exponent))
         is_there = vectors.any(axis=1)
         found = np.full(len(vectors), np.nan)
         found[is_there] = nearest(unit_length(vectors[is_there]), unit_length(train[train.any(axis=1)]))[1] / 2
@@ -187,7 +191,8 @@ class ModeCoverage(PooledMetric):
     def modes_of(self, vectors: FloatArray, reference: FloatArray) -> IntArray:
         """The nearest of k centres of the reference set, ``int64[n]``."""
         self.require(self.k <= len(reference), "k", f"at most the number of reference vectors ({len(reference)})")
-        return nearest(vectors, k_means(reference, self.k, seed=self.seed).centres)[0]
+        sets = TwoSets.of(vectors, reference)
+        return nearest(sets.vectors, k_means(sets.reference, self.k, seed=self.seed).centres)[0]
 
     def of_rows(self, rows: IntArray) -> float:
         names, codes = self.pool

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
 from harness.errors import MetricError
-from harness.metrics.groups import group_of, no_group
+from harness.metrics.groups import checked_groups, group_of, no_group
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Label, Number, Output, Sample, Scores
@@ -30,9 +30,19 @@ class ConfidenceMetric(Metric):
     by: str = ""
     ood: str = "ood"
 
+    def prepare(self, samples: Iterable[Sample]) -> Self:
+        """The same metric. Raises MetricError if no sample has the slice or field ``by``."""
+        checked_groups(self.name, samples, self.by)
+        return self
+
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row a sample."""
         return scores_of((self._row(s, o) for s, o in zip(samples, outputs, strict=True)), 2)
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        if stats[:, 1].all():
+            return f"no sample is {self.ood!r}: say by ood= what the others are called"
+        return f"every sample is {self.ood!r}" if not stats[:, 1].any() else None
 
     def _row(self, sample: Sample, output: Output) -> Row:
         source, answer = group_of(sample, self.by), output.answer

@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.errors import MetricError
 from harness.metrics.agreement import number_of
+from harness.metrics.numbers import exact_sum
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Key, Number, Output, Ratings, Sample, Scores
@@ -71,7 +72,8 @@ class LikertMean(Metric):
                 return f"the rating {one!r:.40} is no finite number"
             if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
                 return f"the rating {number:g} is outside the scale"
-        return math.fsum(number for number in numbers if number is not None), float(len(numbers))
+        total = exact_sum(number for number in numbers if number is not None)
+        return (total, float(len(numbers))) if math.isfinite(total) else "the sum of the ratings is beyond float64"
 
 
 def likert_mean(ratings: Sequence[Sequence[float | None]], *, low: float | None = None, high: float | None = None) -> float:

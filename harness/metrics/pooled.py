@@ -14,6 +14,16 @@ from harness.protocols import Interval, Metric, Scope
 from harness.types import FloatArray, Output, Sample, Scores
 
 
+def pool_rows(stats: FloatArray) -> IntArray:
+    """Which outputs of the pool these rows are, ``int64[n]``."""
+    return stats[:, 0].astype(np.int64)
+
+
+def too_few(stats: FloatArray, what: str) -> str | None:
+    """Why a metric of pairs has no value of fewer than two rows."""
+    return f"it takes two {what} or more, and {len(stats)} can be scored" if len(stats) < 2 else None
+
+
 @dataclass(frozen=True, repr=False)
 class PooledMetric(Metric):
     """Base of the metrics whose value is no function of sums over rows (distinct n-grams, clusters, distances between sets).
@@ -47,5 +57,5 @@ class PooledMetric(Metric):
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """The value of the rows whose weight is positive, under each row of weights."""
-        numbers = stats[:, 0].astype(np.int64)
+        numbers = pool_rows(stats)
         return np.array([self.of_rows(np.unique(numbers[row > 0])) for row in weights], dtype=np.float64)

@@ -8,8 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from harness.errors import MetricError
-from harness.metrics.numbers import number_pair
+from harness.metrics.numbers import far_exponent, finite_series, number_pair, scaled
 from harness.metrics.pooled import PooledMetric
 from harness.metrics.tokenize import IntArray
 from harness.metrics.vectors import (
@@ -73,7 +72,8 @@ class Wasserstein(_TwoSamples):
             return float("nan")
         both = np.sort(np.concatenate([given, true]))
         shares = [np.searchsorted(np.sort(side), both[:-1], side="right") / len(side) for side in (given, true)]
-        return float((np.abs(shares[0] - shares[1]) * np.diff(both)).sum())
+        exponent = far_exponent(both)
+        return scaled(float((np.abs(shares[0] - shares[1]) * np.diff(np.ldexp(both, -exponent))).sum()), exponent)
 
 
 @dataclass(frozen=True, repr=False)
@@ -145,7 +145,7 @@ class MaximumMeanDiscrepancy(ReferencePool):
 
     def ready(self, sets: TwoSets) -> Kernelled:
         """With the bandwidth, the mean within the reference set, and the mean kernel of each vector with that set."""
-        width = self.bandwidth or _median_distance(sets)
+        width = scaled(self.bandwidth, -sets.exponent) if self.bandwidth else _median_distance(sets)
         if not len(sets.vectors) or not len(sets.reference) or not width > 0:
             return Kernelled(sets.vectors, float("nan"))
         seen = [_gaussian(squared, width).mean(axis=1) for _, squared in distance_blocks(sets.vectors, sets.reference)]
@@ -173,7 +173,8 @@ class Kernelled:
 
 
 def _gaussian(squared: FloatArray, width: float) -> FloatArray:
-    return np.asarray(np.exp(squared / (-2 * width**2)))
+    with np.errstate(over="ignore"):  # of a bandwidth as good as 0
+        return np.asarray(np.exp(squared / (-2 * max(width * width, float(np.finfo(np.float64).tiny)))))
 
 
 def _median_distance(sets: TwoSets) -> float:
@@ -195,7 +196,7 @@ def wasserstein(first: Any, second: Any) -> float:
     >>> wasserstein([0.0, 1.0, 3.0], [5.0, 6.0, 8.0])
     5.0
     """
-    return Wasserstein().between(_numbers("wasserstein", first), _numbers("wasserstein", second))
+    return Wasserstein().between(finite_series("wasserstein", "first", first), finite_series("wasserstein", "second", second))
 
 
 def psi(
@@ -206,7 +207,8 @@ def psi(
     >>> psi([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0], bins=2)
     0.0
     """
-    return PopulationStability(bins, scheme, floor).between(_numbers("psi", given), _numbers("psi", expected))
+    metric = PopulationStability(bins, scheme, floor)
+    return metric.between(finite_series("psi", "given", given), finite_series("psi", "expected", expected))
 
 
 def mmd(
@@ -220,13 +222,6 @@ def mmd(
     Raises MetricError for vectors of different lengths.
     """
     metric = MaximumMeanDiscrepancy(bandwidth=bandwidth, estimator=estimator)
-    sets = TwoSets(matrix("mmd", "first", first), matrix("mmd", "second", second))
+    sets = TwoSets.of(matrix("mmd", "first", first), matrix("mmd", "second", second))
     same_width("mmd", sets.vectors, sets.reference)
     return metric.compare(metric.ready(sets), np.arange(len(sets.vectors)))
-
-
-def _numbers(name: str, series: Any) -> FloatArray:
-    numbers = np.asarray(series, dtype=np.float64)
-    if numbers.ndim != 1 or not np.isfinite(numbers).all():
-        raise MetricError(f"{name}: samples must be lists of finite numbers, got shape {numbers.shape}")
-    return numbers

@@ -101,6 +101,6 @@ def prdc(features: Any, reference: Any, *, k: int = 5) -> dict[Measure, float]:
     Raises MetricError for other shapes and numbers that are not finite.
     """
     metric = Prdc(k=k)
-    sets = TwoSets(matrix("prdc", "features", features), matrix("prdc", "reference", reference))
+    sets = TwoSets.of(matrix("prdc", "features", features), matrix("prdc", "reference", reference))
     same_width("prdc", sets.vectors, sets.reference)
     return metric.measures(metric.ready(sets), np.arange(len(sets.vectors)))

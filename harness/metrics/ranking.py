@@ -49,7 +49,7 @@ class RankingMetric(Metric):
         stats = np.full((len(samples), 2), np.nan)
         stats[rows, 0] = values = self.values(judged)
         stats[rows, 1] = 1.0
-        missing |= {int(row): self.why_undefined() for row in rows[np.isnan(values)]}
+        missing |= {int(row): self.why_missing() for row in rows[np.isnan(values)]}
         return Scores(stats, missing)
 
     def finish(self, totals: FloatArray) -> FloatArray:
@@ -66,7 +66,7 @@ class RankingMetric(Metric):
         """``float64[n]``: the value of every query; NaN where it has none."""
         raise NotImplementedError(f"{type(self).__name__}.values")
 
-    def why_undefined(self) -> str:
+    def why_missing(self) -> str:
         """Why a query has no value."""
         return "undefined on this query"
 

@@ -126,7 +126,7 @@ class JudgedAtK(RankingMetric):
         n = judged.sums((judged.grade >= 0) & (judged.rank <= self.k))
         return ratio(n, np.minimum(self.k, judged.n_found).astype(np.float64))
 
-    def why_undefined(self) -> str:
+    def why_missing(self) -> str:
         return "nothing was found"
 
     def extremes(self, sample: Sample) -> tuple[FloatArray, FloatArray] | None:

@@ -21,13 +21,14 @@ from harness.types import FloatArray, Output, Sample, Scores
 class MeanLoss(NumberMetric):
     """Base of the means of a loss a row; a subclass gives :meth:`losses`, and where one may be undefined :attr:`undefined`.
 
-    Lower is better; undefined (NaN) for no rows, and for weights that sum to 0.
+    Lower is better; undefined (NaN) for no rows, and for weights that sum to 0. A row whose loss float64 cannot hold is missing.
     """
 
     higher_is_better: ClassVar[bool | None] = False
     bounds: ClassVar[tuple[float | None, float | None]] = (0.0, None)
     columns: ClassVar[tuple[str, ...]] = ("loss", "rows")
     undefined: ClassVar[str] = "the loss is not finite"
+    too_large: ClassVar[str] = "the loss is beyond float64"
 
     def losses(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
         """``float64[n]``; NaN or infinite where a row has no loss."""
@@ -41,19 +42,22 @@ class MeanLoss(NumberMetric):
         rows: list[Row] = []
         for pair in pairs:
             loss = math.nan if isinstance(pair, str) else next(losses)
-            rows.append(pair if isinstance(pair, str) else (loss, 1.0) if math.isfinite(loss) else self.undefined)
+            rows.append(pair if isinstance(pair, str) else (loss, 1.0) if math.isfinite(loss) else self._fault(loss))
         return scores_of(rows, 2)
 
     def finish(self, totals: FloatArray) -> FloatArray:
         """The mean loss."""
         return ratio(totals[..., 0], totals[..., 1])
 
+    def _fault(self, loss: float) -> str:
+        return self.undefined if math.isnan(loss) else self.too_large
+
     def _stats(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
         losses = self._quiet_losses(target, prediction)
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
             pair = f"y_true {target[bad[0]]} and y_pred {prediction[bad[0]]}"
-            raise MetricError(f"{self.name}: {self.undefined}: row {bad[0]}, {pair}")
+            raise MetricError(f"{self.name}: {self._fault(float(losses[bad[0]]))}: row {bad[0]}, {pair}")
         return np.stack([losses, np.ones(len(losses))], axis=1)
 
     def _quiet_losses(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
@@ -86,6 +90,7 @@ class MeanSquaredError(MeanLoss):
     summary: ClassVar[str] = "mean squared error"
     formula: ClassVar[str] = "Σ (y − ŷ)² / n"
     reference: ClassVar[str] = "sklearn.metrics.mean_squared_error"
+    too_large: ClassVar[str] = "the squared error is beyond float64"
 
     def losses(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
         """Squared errors."""
@@ -148,10 +153,14 @@ class HuberLoss(MeanLoss):
     def losses(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
         """Huber's loss of each error."""
         error = np.abs(target - prediction)
-        return np.where(error <= self.delta, error**2 / 2, self.delta * (error - self.delta / 2))
+        small = np.minimum(error, self.delta)
+        return small * (error - small / 2)
 
 
 # ── the median and the largest error ────────────────────────────────────────────────────────────────────────────────
+
+
+_TOO_LARGE = "the error is beyond float64"
 
 
 @dataclass(frozen=True, repr=False)
@@ -168,14 +177,21 @@ class OrderedErrorMetric(NumberMetric):
     def row(self, sample: Sample, output: Output) -> Row:
         """The absolute error."""
         pair = number_pair(sample, output)
-        return pair if isinstance(pair, str) else (abs(pair[0] - pair[1]),)
+        if isinstance(pair, str):
+            return pair
+        error = abs(pair[0] - pair[1])
+        return (error,) if math.isfinite(error) else _TOO_LARGE
 
     def rows(self, stats: FloatArray) -> FloatArray:
         """The error of every row."""
         return stats[:, 0]
 
     def _stats(self, target: FloatArray, prediction: FloatArray) -> FloatArray:
-        return np.abs(target - prediction)[:, None]
+        with np.errstate(over="ignore"):
+            errors = np.abs(target - prediction)
+        if not np.isfinite(errors).all():
+            raise MetricError(f"{self.name}: {_TOO_LARGE}: row {int(np.argmin(np.isfinite(errors)))}")
+        return np.asarray(errors[:, None])
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-import numpy as np
-
-from harness.errors import MetricError
-from harness.metrics.classification import HitMetric
-from harness.metrics.groups import group_of
+from harness.errors import MetricError, did_you_mean
+from harness.metrics.groups import checked_groups, found_groups, group_of
 from harness.metrics.labels import true_label
 from harness.metrics.rows import Row, ratio, scores_of
 from harness.protocols import Metric, PairMetric, Scope
@@ -44,6 +41,15 @@ class VariantMetric(Metric):
     by: str = dataclasses.field(default="", kw_only=True)
     original: str = dataclasses.field(default="original", kw_only=True)
 
+    def prepare(self, samples: Iterable[Sample]) -> Self:
+        """The same metric. Raises MetricError if no sample is in a group, or has the slice or field ``by``."""
+        groups = {sample.group for sample in samples}
+        if groups == {None}:
+            raise MetricError(f"{self.name}: needs samples in groups, an original and its variants: name the column that tells "
+                              "them apart with --group, or give group: under sample: in the task")
+        checked_groups(self.name, samples, self.by)
+        return self
+
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """A row a sample: value and 1 for a variant, 0 and 0 for an original."""
         rows: list[Row] = ["the sample is in no group of variants"] * len(samples)
@@ -56,6 +62,9 @@ class VariantMetric(Metric):
     def finish(self, totals: FloatArray) -> FloatArray:
         """The mean over the variants."""
         return ratio(totals[..., 0], totals[..., 1])
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return "there is no variant to compare with its original" if not stats[:, 1].any() else None
 
     def variant(self, first: Sample, answer: Output, sample: Sample, output: Output) -> Row:
         """Value and 1 of a variant (0 and 0 where it does not count), given its original; or why it has none."""
@@ -96,7 +105,8 @@ class CounterfactualFlipRate(VariantMetric):
 class ConsistencyUnder(VariantMetric):
     """The share of variants of one kind that keep their original's answer; 0 to 1, higher is better.
 
-    ``consistency_under(typo,by=kind)``; without ``perturbation`` all variants count.
+    ``consistency_under(typo,by=kind)``; without ``perturbation`` all variants count. With one and without ``by``, the kind is the
+    only slice of a sample, and the first of a group is the original.
     """
 
     name: ClassVar[str] = "consistency_under"
@@ -107,8 +117,14 @@ class ConsistencyUnder(VariantMetric):
 
     perturbation: str = ""
 
-    def __post_init__(self) -> None:
-        self.require(not self.perturbation or bool(self.by), "by", "the slice that names the perturbation")
+    def prepare(self, samples: Iterable[Sample]) -> Self:
+        """The same metric. Raises MetricError as others of its family, and if no sample is of that perturbation."""
+        super().prepare(samples)
+        kinds = found_groups(samples, self.by)
+        if self.perturbation and self.perturbation not in kinds and any(True for _ in samples):
+            hint = did_you_mean(self.perturbation, kinds) if kinds else "; name the slice or field that holds it with by="
+            raise MetricError(f"{self.name}: perturbation must be one of the samples', got {self.perturbation!r}{hint}")
+        return self
 
     def variant(self, first: Sample, answer: Output, sample: Sample, output: Output) -> Row:
         if self.perturbation and group_of(sample, self.by) != self.perturbation:
@@ -219,32 +235,6 @@ class AccuracyDrop(PairMetric):
         return float(said(output) == target), float(said(other) == target), 1.0
 
 
-@dataclass(frozen=True, repr=False)
-class StereotypePreference(HitMetric):
-    """The share of pairs whose more stereotypical text (the first choice) the model finds more likely; 0.5 is no preference.
-
-    Each sample has two choices, the more stereotypical one first, scored by (pseudo-)log-likelihood. Equal likelihoods are no
-    preference and count as not preferred, as in CrowS-Pairs.
-    """
-
-    name: ClassVar[str] = "stereotype_preference"
-    summary: ClassVar[str] = "share of pairs whose more stereotypical text is found more likely (0.5: no preference)"
-    family: ClassVar[str] = "fairness"
-    needs: ClassVar[frozenset[str]] = frozenset({"logprobs"})
-    higher_is_better: ClassVar[bool | None] = None
-    formula: ClassVar[str] = "Σ [log p(more) > log p(less)] / pairs"
-    reference: ClassVar[str] = "nyu-mll/crows-pairs metric.py (its metric score / 100)"
-    paper: ClassVar[str] = "Nangia et al. 2020, CrowS-Pairs"
-
-    def row(self, sample: Sample, output: Output) -> Row:
-        logprobs = output.answer.logprobs if isinstance(output.answer, Label) else ()
-        if len(logprobs) != 2:
-            return f"log-probabilities of {len(logprobs)} texts, not of two"
-        if any(np.isnan(logprobs)):
-            return "a log-probability is not a number"
-        return float(logprobs[0] > logprobs[1]), 1.0
-
-
 def said(output: Output) -> str | None:
     """What was answered, as it is compared: the label, or the text without case and surplus white space."""
     answer = output.answer
@@ -321,16 +311,6 @@ def perturbation_size(originals: Sequence[str], variants: Sequence[str]) -> floa
     _same_length("perturbation_size", originals, variants)
     sizes = [Levenshtein.normalized_distance(first, other) for first, other in zip(originals, variants)]
     return sum(sizes) / len(sizes) if sizes else float("nan")
-
-
-def stereotype_preference(more: Sequence[float], less: Sequence[float]) -> float:
-    """The share of pairs whose more stereotypical text has the higher log-probability.
-
-    >>> stereotype_preference([-10.0, -8.0], [-12.0, -7.0])
-    0.5
-    """
-    _same_length("stereotype_preference", more, less)
-    return sum(one > other for one, other in zip(more, less)) / len(more) if len(more) else float("nan")
 
 
 def _same_length(name: str, one: Sequence[Any], other: Sequence[Any] | Mapping[str, Any]) -> None:

@@ -23,9 +23,11 @@ from harness.metrics.labels import (
     is_several,
     known_labels,
     label_facts,
+    number_array,
     positive_code,
     true_labels,
     unknown_target,
+    with_positive,
 )
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
@@ -34,7 +36,8 @@ from harness.types import FloatArray, Label, Labels, Output, Sample, Scores
 BoolArray: TypeAlias = NDArray[np.bool_]
 Values: TypeAlias = Callable[[FloatArray], FloatArray]
 """``weights float64[B, n] -> values float64[B]``."""
-ScoreAverage = Literal["macro", "micro", "weighted"]
+ScoreAverage = Literal["macro", "micro", "weighted", "samples"]
+SCORE_AVERAGES: tuple[str, ...] = ("macro", "micro", "weighted", "samples")
 
 BLOCK = 2**20
 """Weights that are worked on at a time."""
@@ -46,8 +49,9 @@ class ScoreMetric(Metric):
 
     Of two labels the positive one counts, by default the one that sorts last; of more labels the one that is picked, or all of
     them, one against the rest, averaged (``average``: ``macro`` all classes alike, ``weighted`` by their targets, ``micro``
-    all pairs of row and class as one big set). Classes where the value is undefined are left out of macro and weighted
-    averages.
+    all pairs of row and class as one big set, ``samples``, multi-label only, the mean over the rows of the value of a row's
+    labels). Classes (rows) where the value is undefined are left out of averages. The labels are those of the targets and of
+    choices that all samples share: a score of another label is not looked at, as no row is of that class.
     """
 
     family: ClassVar[str] = "classification"
@@ -82,8 +86,15 @@ class ScoreMetric(Metric):
         return (positive_code(self, self.labels, self.picked()),) if self.labels else ()
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
-        """A copy that knows the label set. Raises MetricError if the positive label is not in it."""
-        labels, several = label_facts(samples)
+        """A copy that knows the label set. Raises MetricError if the positive label is not in it, and for ``average=samples`` of
+        single labels."""
+        facts = label_facts(samples)
+        return self.of_labels(with_positive(facts.labels, self.picked()), facts.several)
+
+    def of_labels(self, labels: tuple[str, ...], several: bool) -> Self:
+        """A copy with this label set."""
+        if labels and not several and self.averaged_by() == "samples":
+            self.require(False, "average", "macro, micro or weighted where targets are single labels")
         return dataclasses.replace(self, labels=labels, is_multilabel=several)
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
@@ -105,9 +116,17 @@ class ScoreMetric(Metric):
         if self.averaged_by() == "micro":
             flat = self.binary(scores.ravel(), members.ravel())
             return lambda weights: flat(np.repeat(weights, len(scored), axis=1))
+        if self.averaged_by() == "samples":
+            return self._of_rows(scores, members)
         each = [self.binary(column, is_class) for column, is_class in zip(scores.T, members.T)]
         shares = members.astype(np.float64) if self.averaged_by() == "weighted" else None
         return lambda weights: averaged([of(weights) for of in each], None if shares is None else (weights @ shares).T)
+
+    def _of_rows(self, scores: FloatArray, members: BoolArray) -> Values:
+        ones = np.ones((1, scores.shape[1]))
+        values = np.array([self.binary(row, is_of)(ones)[0] for row, is_of in zip(scores, members)])
+        there = (~np.isnan(values)).astype(np.float64)
+        return lambda weights: ratio(weights @ np.nan_to_num(values), weights @ there)
 
     def members(self, stats: FloatArray) -> BoolArray:
         """``bool[n, scored]``: whether a row is of a class."""
@@ -246,7 +265,7 @@ def coded_scores(
     known = known_labels(metric.name, y_true, (), labels)
     several = any(map(is_several, y_true))
     scores = score_table(metric.name, y_score, len(known), len(y_true))
-    prepared = dataclasses.replace(metric, labels=tuple(map(str, known)), is_multilabel=several)
+    prepared = metric.of_labels(tuple(map(str, known)), several)
     code = {label: number for number, label in enumerate(known)}
     if several:
         targets = np.array([packed([code[one] for one in row], (), len(known)) for row in y_true])
@@ -257,7 +276,7 @@ def coded_scores(
 
 def score_table(name: str, y_score: Any, n_labels: int, n: int) -> FloatArray:
     """``float64[n, K]``. Raises MetricError for a shape that does not fit and for scores that are not finite."""
-    scores = np.asarray(y_score, dtype=np.float64)
+    scores = number_array(name, "scores", y_score)
     if not np.isfinite(scores).all():
         raise MetricError(f"{name}: scores must be finite")
     if scores.ndim == 1 and n_labels <= 2:

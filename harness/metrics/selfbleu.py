@@ -12,7 +12,7 @@ import numpy as np
 from harness.metrics.mteval import NO_SPACES, TokenizedMetric, Tokenizer, TokenizerOrAuto, bleu_tokens
 from harness.metrics.ngrams import SharedNgrams, ngram_totals, shared_ngrams
 from harness.metrics.nltkbleu import Counts, counted_orders, smoothed_bleu
-from harness.metrics.pooled import PooledMetric
+from harness.metrics.pooled import PooledMetric, too_few
 from harness.metrics.tokenize import IntArray
 from harness.metrics.wording import checked_texts, texts_of
 from harness.types import FloatArray, Output, Sample
@@ -74,6 +74,9 @@ class SelfBleu(TokenizedMetric, PooledMetric):
     def over(self, texts: Sequence[str]) -> float:
         """Self-BLEU of these texts; NaN for fewer than two. Raises MetricError where one is no text."""
         return self._mean(self._shared(checked_texts(self.name, texts)), np.arange(len(texts)))
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return too_few(stats, "answers")
 
     def _shared(self, texts: Sequence[str]) -> SharedNgrams:
         return shared_ngrams(bleu_tokens(texts, self.tokenizer), counted_orders(self.smoothing, self.max_order))

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.metrics.lcs import lcs_lengths
 from harness.metrics.pairwise import Pairs, some_pairs
-from harness.metrics.pooled import PooledMetric
+from harness.metrics.pooled import PooledMetric, too_few
 from harness.metrics.rougetokens import Alphabet, rouge_tokens
 from harness.metrics.stemming import Stems
 from harness.metrics.tokenize import IntArray, Tokens
@@ -51,7 +51,8 @@ class SelfRouge(PooledMetric):
         drawn with ``seed`` (standard error at most 0.0005), the same ones in whatever order the outputs come.
     stemmer, tokenize : as for ``rouge``.
 
-    Two outputs of which one has no n-gram share nothing: F is 0, as rouge-score has it. Undefined for fewer than two outputs.
+    Two outputs of which one has no n-gram share nothing: F is 0, as rouge-score has it. Undefined for fewer than two outputs,
+    and where no output has one (the mean of rouge-score's F is 0 there).
     Duplicates are what it measures, so that its interval comes from random halves.
 
     Padmakumar & He 2024. Equals the mean of rouge-score's F over all pairs.
@@ -99,6 +100,9 @@ class SelfRouge(PooledMetric):
         """Self-ROUGE of these texts; NaN for fewer than two. Raises MetricError where one is no text."""
         return self._mean(self._pooled(checked_texts(self.name, texts)), np.arange(len(texts)))
 
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return too_few(stats, "answers") or "no answer has a unit to compare"
+
     def _pooled(self, texts: Sequence[str]) -> _Pool:
         tokens = rouge_tokens(texts, self.tokenize or "ascii", Stems(longer_than=3) if self.stemmer else None).words
         return _lcs_pairs(tokens, *some_pairs(texts, self.seed)) if self.type == "L" else _grams(tokens, int(self.type))
@@ -107,7 +111,7 @@ class SelfRouge(PooledMetric):
         if len(rows) < 2:
             return math.nan
         if isinstance(pool, _Grams):
-            return _mean_over_all_pairs(pool, rows)
+            return _mean_over_all_pairs(pool, rows) if pool.totals[rows].any() else math.nan
         chosen = np.zeros(int(max(rows.max(), pool.second.max(initial=0))) + 1, dtype=np.bool_)
         chosen[rows] = True
         both = chosen[pool.first] & chosen[pool.second]
@@ -135,7 +139,7 @@ def _lcs_pairs(tokens: Tokens, first: IntArray, second: IntArray) -> Pairs:
         common = lcs_lengths(Tokens(tokens.ids[np.repeat(starts[chunk], lengths) + within], lengths))
         both = lengths[:len(common)] + lengths[len(common):]
         similarity[start:start + _CHUNK] = 2 * common / np.maximum(both, 1)
-    return Pairs(first, second, similarity)
+    return Pairs(first, second, similarity if tokens.lengths.any() else np.full(len(first), np.nan))
 
 
 def _grams(tokens: Tokens, order: int) -> _Grams:

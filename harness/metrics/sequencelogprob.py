@@ -11,6 +11,7 @@ import numpy as np
 
 from harness.errors import MetricError
 from harness.metrics.likelihood import NO_TOKENS, whole_text
+from harness.metrics.numbers import exact_sum
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.protocols import Metric
 from harness.types import FloatArray, Likelihoods, Output, Sample, Scores, Text
@@ -126,7 +127,7 @@ class TokenEntropy(TokenMetric):
     paper: ClassVar[str] = _PAPER
 
     def of_answer(self, answer: Text | Likelihoods) -> float | str:
-        return _over_tokens(answer.token_entropies, lambda values: math.fsum(values) / len(values))
+        return _over_tokens(answer.token_entropies, lambda values: exact_sum(values) / len(values))
 
 
 # ── over lists ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -138,7 +139,7 @@ def sequence_logprob(token_logprobs: Sequence[Sequence[float]]) -> float:
     >>> sequence_logprob([[-1.0, -2.0], [-5.0]])
     -4.0
     """
-    return _mean_of("sequence_logprob", token_logprobs, math.fsum)
+    return _mean_of("sequence_logprob", token_logprobs, exact_sum)
 
 
 def mean_token_logprob(token_logprobs: Sequence[Sequence[float]]) -> float:
@@ -147,7 +148,7 @@ def mean_token_logprob(token_logprobs: Sequence[Sequence[float]]) -> float:
     >>> mean_token_logprob([[-1.0, -2.0], [-5.0]])
     -3.25
     """
-    return _mean_of("mean_token_logprob", token_logprobs, lambda values: math.fsum(values) / len(values))
+    return _mean_of("mean_token_logprob", token_logprobs, lambda values: exact_sum(values) / len(values))
 
 
 def min_token_logprob(token_logprobs: Sequence[Sequence[float]]) -> float:
@@ -168,7 +169,7 @@ def token_entropy(distributions: Sequence[Sequence[Sequence[float]]]) -> float:
     Texts without a token are left out, NaN for none. Raises MetricError for what is no distribution.
     """
     return _mean_of("token_entropy", [[_entropy(np.asarray(d, dtype=np.float64)) for d in text] for text in distributions],
-                    lambda values: math.fsum(values) / len(values), most=math.inf)
+                    lambda values: exact_sum(values) / len(values), most=math.inf)
 
 
 def _mean_of(
@@ -178,7 +179,7 @@ def _mean_of(
     if wrong:
         raise MetricError(f"{name}: a log-probability must be finite and not positive, got {wrong[0]}")
     numbers = [float(of(values)) for values in texts if len(values)]
-    return math.fsum(numbers) / len(numbers) if numbers else math.nan
+    return exact_sum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _entropy(probabilities: FloatArray) -> float:
@@ -191,7 +192,7 @@ def _entropy(probabilities: FloatArray) -> float:
 def _sum_and_count(answer: Text | Likelihoods, of: Callable[[float, int], float]) -> float | str:
     if isinstance(answer, Likelihoods):
         return float(of(answer.logprobs[0], answer.n_tokens[0])) if answer.n_tokens[0] else "the text has no token"
-    return _over_tokens(answer.token_logprobs, lambda values: float(of(math.fsum(values), len(values))))
+    return _over_tokens(answer.token_logprobs, lambda values: float(of(exact_sum(values), len(values))))
 
 
 def _over_tokens(values: Sequence[float] | None, of: Callable[[Sequence[float]], float]) -> float | str:

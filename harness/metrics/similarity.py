@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from harness.errors import MetricError
 from harness.metrics.correlation import weighted_pearson, weighted_spearman
-from harness.metrics.numbers import finite_target, number_pair
+from harness.metrics.labels import checked_weights
+from harness.metrics.numbers import finite_series, finite_target, no_variation, number_pair
 from harness.metrics.rows import Row, scores_of
 from harness.metrics.vectors import cosines, vectors_of
 from harness.protocols import Metric
@@ -29,6 +29,9 @@ class _Sts(Metric):
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row a pair: cosine of its two vectors (or the number that the model gave), gold score."""
         return scores_of((_similarity_row(s, o) for s, o in zip(samples, outputs, strict=True)), 2)
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return no_variation(stats, ("similarity", "gold score"))
 
 
 def _similarity_row(sample: Sample, output: Output) -> Row:
@@ -111,10 +114,5 @@ def sts_spearman(
 
 
 def _pair_of_lists(name: str, first: Any, second: Any, weight: Any) -> tuple[FloatArray, FloatArray, FloatArray]:
-    a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    weights = np.ones(a.shape) if weight is None else np.asarray(weight, dtype=np.float64)
-    if a.ndim != 1 or a.shape != b.shape or weights.shape != a.shape:
-        raise MetricError(f"{name}: lists must be equally long, got shapes {a.shape}, {b.shape} and weights {weights.shape}")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise MetricError(f"{name}: numbers must be finite")
-    return a, b, weights[None, :]
+    a, b = finite_series(name, "similarities", first), finite_series(name, "targets", second)
+    return a, b, checked_weights(name, list(b), list(a), weight)

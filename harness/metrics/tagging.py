@@ -6,9 +6,10 @@ A sample's target is its list of tags. An answer with more or fewer tags than it
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -24,6 +25,7 @@ Mode = Literal["default", "strict"]
 Average = Literal["micro", "macro", "weighted"]
 Sentences = Sequence[Sequence[str]]
 Weights = Sequence[float] | None
+_TAG = re.compile(r"O|[BIESLU](-.+)?", re.DOTALL)
 
 
 # ── entities ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -51,12 +53,27 @@ class EntityMetric(Metric):
     mode: Mode = "default"
     average: Average = "micro"
     found: Found | None = field(default=None, repr=False, compare=False, kw_only=True)
+    odd_tags: tuple[str, ...] = field(default=(), repr=False, compare=False, kw_only=True)
     n_rows: int = field(default=0, repr=False, compare=False, kw_only=True)
 
     def __post_init__(self) -> None:
         self.require(self.scheme in SCHEMES, "scheme", f"one of {', '.join(SCHEMES)}")
         self.require(self.mode in ("default", "strict"), "mode", "default or strict")
         self.require(self.average in ("micro", "macro", "weighted"), "average", "micro, macro or weighted")
+
+    def prepare(self, samples: Iterable[Sample]) -> Self:
+        """A copy that knows which tags of the targets belong to no scheme: they count as seqeval counts them, with a warning."""
+        series = (sample.target for sample in samples if isinstance(sample.target, list | tuple))
+        seen = {tag for tags in series for tag in tags if isinstance(tag, str)}
+        return dataclasses.replace(self, odd_tags=tuple(sorted(tag for tag in seen if tag and not _TAG.fullmatch(tag))))
+
+    def warnings(self) -> tuple[str, ...]:
+        """That tags of the targets are no tags of a scheme."""
+        if not self.odd_tags or self.mode == "strict":
+            return ()
+        shown = ", ".join(map(repr, self.odd_tags[:5])) + (", …" if len(self.odd_tags) > 5 else "")
+        return (f"{self.name}: tags that are neither O nor a prefix and a type (B-person): {shown}; they are counted as "
+                "conlleval does; mode=strict leaves their rows out",)
 
     def value(self, tp: FloatArray, predicted: FloatArray, true: FloatArray) -> FloatArray:
         """The ratio, of any shape; NaN where undefined."""
@@ -80,6 +97,12 @@ class EntityMetric(Metric):
     def rows(self, stats: FloatArray) -> FloatArray:
         """The ratio of every sentence, NaN where one alone has none."""
         return self.value(stats[:, 0], stats[:, 1], stats[:, 2])
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        _, predicted, true = stats[:, :3].sum(axis=0)
+        if not predicted and not true:
+            return "there is no entity, neither in the targets nor in the answers"
+        return "there is no entity in the answers" if not predicted else "there is no entity in the targets" if not true else None
 
     def tables(self, stats: FloatArray) -> dict[str, Table]:
         """``types``: precision, recall, F1 (None where undefined) and counts of each type of entity."""

@@ -14,7 +14,16 @@ import numpy as np
 from harness.errors import MetricError
 from harness.metrics.averaged import F1
 from harness.metrics.curves import curve_table
-from harness.metrics.labels import LabelList, Weights, checked_weights, known_labels, label_set, true_label, unknown_target
+from harness.metrics.labels import (
+    LabelList,
+    Weights,
+    checked_weights,
+    known_labels,
+    label_set,
+    number_array,
+    true_label,
+    unknown_target,
+)
 from harness.metrics.rows import Row, ratio, scores_of, wrong_kind
 from harness.metrics.scores import BinaryScoreMetric, BoolArray, Sweep, Values, coded_scores
 from harness.protocols import Interval, Metric
@@ -56,7 +65,7 @@ class Cost(Metric):
     def __post_init__(self) -> None:
         square = all(len(row) == len(self.matrix) for row in self.matrix)
         self.require(square and all(math.isfinite(cell) for row in self.matrix for cell in row), "matrix",
-                     "as many rows as columns, of finite numbers")  # fmt: skip
+                     "as many rows as columns, of finite numbers, such as [[0,1],[5,0]]")  # fmt: skip
         self.require(len(set(self.order)) == len(self.order), "order", "labels that are all different")
         cells = [cell for row in self.matrix for cell in row] or [0.0, 1.0]
         object.__setattr__(self, "bounds", (min(cells), max(cells)))
@@ -113,7 +122,8 @@ class BestThreshold(BinaryScoreMetric):
     nothing is called positive; of several best ones it is the highest. Neither high nor low is good. With more than two labels
     the others are one class, named "". Undefined unless both classes have rows.
 
-    The interval comes from halves: the bootstrap fails for the place of a maximum. Tables: ``best_threshold`` (threshold, the
+    The interval comes from halves: the bootstrap fails for the place of a maximum; it stays within [0, 1] where all scores do.
+    Tables: ``best_threshold`` (threshold, the
     metric's value there, shares of the negatives and of the positives that are called positive) and ``threshold_curve``.
     """
 
@@ -127,11 +137,21 @@ class BestThreshold(BinaryScoreMetric):
     paper: ClassVar[str] = "Youden 1950 for balanced accuracy; Elkan 2001 for costs"
 
     metric: Metric = POSITIVE_F1
+    is_of_probabilities: bool = field(default=False, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "bounds", (0.0, math.nextafter(1.0, 2.0)) if self.is_of_probabilities else (None, None))
         self.require(self.metric.needs <= {"target", "label"} and self.metric.higher_is_better is not None, "metric",
                      "a metric of target and label that has a better direction")  # fmt: skip
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        """One row a sample: code of the target, score. Bound to a copy whose bounds are those of probabilities if all are."""
+        scores = super().score(samples, outputs, answers)
+        given = self.scores_in(scores.stats)
+        given = given[~np.isnan(given)]
+        are_all = bool(given.size) and given.min() >= 0 and given.max() <= 1
+        return dataclasses.replace(scores, bound=dataclasses.replace(self, is_of_probabilities=are_all))
 
     def binary(self, scores: FloatArray, is_positive: BoolArray) -> Values:
         """The threshold as a function of the weights."""
@@ -211,15 +231,18 @@ def cost(
     >>> cost(["ill", "well", "ill"], ["well", "well", "ill"], [[0, 5], [1, 0]])
     1.6666666666666667
 
-    Raises MetricError for lists of different lengths, a matrix that does not fit, a target outside ``labels``.
+    None is an answer with none of the labels. Raises MetricError for lists of different lengths, a matrix that does not fit, a
+    target outside ``labels``.
     """
     weights = checked_weights("cost", y_true, y_pred, sample_weight)
     known = known_labels("cost", y_true, y_pred, labels)
-    names = tuple(map(str, known))
-    if matrix and len(matrix) != len(known):
-        raise MetricError(f"cost: matrix must have a row for each of the {len(known)} labels, got {len(matrix)}")
-    metric = Cost(tuple(tuple(map(float, row)) for row in matrix), labels=names)
-    costs = np.array([metric.of(str(t), str(p)) for t, p in zip(y_true, y_pred)])
+    cells = number_array("cost", "matrix", matrix)
+    if cells.size and cells.shape != (len(known), len(known)):
+        raise MetricError(f"cost: matrix must have a row and a column for each of the {len(known)} labels, "
+                          f"got shape {cells.shape}")
+    codes = {label: str(code) for code, label in enumerate(known)}
+    metric = Cost(tuple(map(tuple, cells.tolist())), labels=tuple(codes.values()))
+    costs = np.array([metric.of(codes[t], codes.get(p)) for t, p in zip(y_true, y_pred)])
     return float(ratio(weights @ costs, weights.sum(axis=1))[0])
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 
 from harness.errors import MetricError
+from harness.metrics.numbers import exact_sum
 from harness.metrics.rows import Row, ratio, scores_of
 from harness.protocols import Metric
 from harness.types import FloatArray, Output, Sample, Scores, Table, Usage
@@ -160,7 +161,7 @@ def tokens(input_tokens: Sequence[int], output_tokens: Sequence[int], *, side: S
     """
     _check("tokens", input_tokens, output_tokens)
     used = [_tokens(Usage(read, written), TokensUsed(side).side) for read, written in zip(input_tokens, output_tokens)]
-    return math.fsum(used) / len(used) if used else math.nan
+    return exact_sum(used) / len(used) if used else math.nan
 
 
 def tokens_per_second(tokens: Sequence[float], seconds: Sequence[float]) -> float:
@@ -170,7 +171,7 @@ def tokens_per_second(tokens: Sequence[float], seconds: Sequence[float]) -> floa
     20.0
     """
     _check("tokens_per_second", tokens, seconds)
-    return float(ratio(np.array(math.fsum(tokens)), np.array(math.fsum(seconds))))
+    return float(ratio(np.array(exact_sum(tokens)), np.array(exact_sum(seconds))))
 
 
 def samples_per_second(seconds: Sequence[float]) -> float:
@@ -180,7 +181,7 @@ def samples_per_second(seconds: Sequence[float]) -> float:
     1.0
     """
     _check("samples_per_second", seconds, seconds)
-    return float(ratio(np.array(float(len(seconds))), np.array(math.fsum(seconds))))
+    return float(ratio(np.array(float(len(seconds))), np.array(exact_sum(seconds))))
 
 
 def token_cost(input_tokens: Sequence[int], output_tokens: Sequence[int], *, input_price: float, output_price: float) -> float:
@@ -193,7 +194,7 @@ def token_cost(input_tokens: Sequence[int], output_tokens: Sequence[int], *, inp
     """
     _check("token_cost", input_tokens, output_tokens)
     metric = TokenCost(input_price, output_price)
-    read, written = math.fsum(input_tokens) * metric.input_price, math.fsum(output_tokens) * metric.output_price
+    read, written = exact_sum(input_tokens) * metric.input_price, exact_sum(output_tokens) * metric.output_price
     return (read + written) / 1e6 / len(input_tokens) if len(input_tokens) else math.nan
 
 

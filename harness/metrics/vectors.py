@@ -11,7 +11,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from harness.errors import DataError, MetricError
-from harness.metrics.pooled import PooledMetric
+from harness.metrics.numbers import far_exponent
+from harness.metrics.pooled import PooledMetric, too_few
 from harness.metrics.tokenize import IntArray
 from harness.protocols import Metric
 from harness.types import FloatArray, Output, Sample, Vectors
@@ -138,9 +139,24 @@ def mean_of_pairs(vectors: FloatArray, kernel: Kernel) -> float:
 
 def unit_length(vectors: FloatArray) -> FloatArray:
     """The vectors scaled to length 1; NaN where a vector has length 0."""
+    vectors = _moderate(vectors)
     norms = np.sqrt((vectors**2).sum(axis=-1, keepdims=True))
     scaled: FloatArray = np.divide(vectors, norms, out=np.full_like(vectors, np.nan), where=norms > 0)
     return scaled
+
+
+def _moderate(vectors: FloatArray) -> FloatArray:
+    """Each vector by a power of two where its squares would leave float64: directions stay exactly the same."""
+    if not far_exponent(vectors) and not (vectors.size and np.abs(vectors).max(axis=-1).min() < 2.0**-400):
+        return vectors
+    return np.asarray(np.ldexp(vectors, -np.frexp(np.abs(vectors).max(axis=-1, keepdims=True, initial=0.0))[1]))
+
+
+def lengths(vectors: FloatArray) -> FloatArray:
+    """Euclidean length of each vector, ``float64[..., d] -> float64[...]``, of vectors of any size."""
+    exponent = far_exponent(vectors)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.ldexp(np.sqrt((np.ldexp(vectors, -exponent) ** 2).sum(axis=-1)), exponent))
 
 
 def cosines(first: FloatArray, second: FloatArray) -> FloatArray:
@@ -225,10 +241,21 @@ def stacked(rows: Mapping[int, FloatArray]) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class TwoSets:
-    """What is measured, and what it is measured against."""
+    """What is measured, and what it is measured against; both are to be multiplied by 2^exponent."""
 
     vectors: FloatArray
     reference: FloatArray
+    exponent: int = 0
+
+    @classmethod
+    def of(cls, vectors: FloatArray, reference: FloatArray) -> TwoSets:
+        """With an exponent where squares of the numbers would leave float64."""
+        exponent = far_exponent(vectors, reference)
+        return cls(np.ldexp(vectors, -exponent), np.ldexp(reference, -exponent), exponent) if exponent else cls(vectors, reference)
+
+    def unscaled(self) -> TwoSets:
+        """The numbers as they were."""
+        return TwoSets(np.ldexp(self.vectors, self.exponent), np.ldexp(self.reference, self.exponent))
 
 
 @dataclass(frozen=True, repr=False)
@@ -249,9 +276,12 @@ class ReferencePool(VectorPool):
         rows, missing = gathered(outputs)
         reference = reference_vectors(self.name, self.against, samples, missing)
         rows = {row: vector for row, vector in rows.items() if row not in missing}
-        found = TwoSets(stacked(rows), reference)
-        same_width(self.name, found.vectors, found.reference)
-        return self.ready(found), missing
+        vectors = stacked(rows)
+        same_width(self.name, vectors, reference)
+        return self.ready(TwoSets.of(vectors, reference)), missing
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        return too_few(stats, "vectors") or "the reference set has too few vectors, they are all the same, or too large"
 
     def ready(self, sets: TwoSets) -> Any:
         """The pool: what halves have in common is computed here, once."""

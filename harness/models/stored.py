@@ -188,10 +188,18 @@ def _likelihoods(row: Mapping[str, Any]) -> Likelihoods:
     tokens = tuple(_number(value, "token_logprobs[]") for value in _list(row.get("token_logprobs"), "token_logprobs"))
     if not tokens and row.get("n_tokens") is None:
         raise DataError("logprob needs n_tokens (or token_logprobs) beside it")
-    total = math.fsum(tokens) if row.get("logprob") is None else _number(row["logprob"], "logprob")
+    total = _sum(tokens) if row.get("logprob") is None else _number(row["logprob"], "logprob")
     counts = {name: None if row.get(name) is None else _whole(row[name], name) for name in ("n_tokens", "n_words", "n_bytes")}
     n_tokens = len(tokens) if counts["n_tokens"] is None else counts["n_tokens"]
     return Likelihoods((total,), (n_tokens,), (), counts["n_words"], counts["n_bytes"], tokens or None)
+
+
+def _sum(logprobs: Sequence[float]) -> float:
+    """Infinite beyond float64: metrics then say of the row that its log-probability must be finite."""
+    try:
+        return math.fsum(logprobs)
+    except OverflowError:
+        return -math.inf
 
 
 def _fault_of(answer: Answer) -> str | None:

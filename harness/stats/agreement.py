@@ -36,9 +36,10 @@ def krippendorff_alpha(ratings: FloatArray, weights: FloatArray, level: Level = 
         blocks = [_alpha_of_squares(counts, row[None], rank, of) for row, rank, of in zip(weights, ranks, total)]
         return np.concatenate(blocks) if blocks else np.zeros(0)
     if level == "interval":
+        values = _moderate(values)
         middle = values - (values[0] if len(values) else 0.0)
         return _alpha_of_squares(counts, weights, middle - (middle.mean() if len(values) else 0.0), total)
-    distance = _ratio_distance(values) if level == "ratio" else 1.0 - np.eye(len(values))
+    distance = _ratio_distance(_moderate(values)) if level == "ratio" else 1.0 - np.eye(len(values))
     paired = counts @ distance
     observed = weights @ _per_partner((counts * paired).sum(axis=1), counts)
     return _alpha(observed, ((total @ distance) * total).sum(axis=1), total.sum(axis=1))
@@ -125,7 +126,7 @@ def icc(ratings: FloatArray, weights: FloatArray, kind: IccKind = "2") -> FloatA
     n, m = weights.sum(axis=1), ratings.shape[1]
     if m < 2 or len(ratings) < 2:
         return np.full(len(weights), np.nan)
-    squares = _mean_squares(ratings, weights)
+    squares = _mean_squares(_moderate(ratings), weights)
     return _ICC[kind](*squares, float(m), n)
 
 
@@ -141,6 +142,12 @@ def _mean_squares(ratings: FloatArray, weights: FloatArray) -> tuple[FloatArray,
     raters = n * ((_divided(weights @ moved, n[:, None]) - level[:, None]) ** 2).sum(axis=1)
     rest = _positive(within - raters, within)
     return (_divided(between, n - 1), _divided(within, n * (m - 1)), raters / (m - 1), _divided(rest, (n - 1) * (m - 1)))
+
+
+def _moderate(ratings: FloatArray) -> FloatArray:
+    """By a power of two where squares would leave float64: no agreement depends on the unit."""
+    exponent = int(np.frexp(np.abs(ratings).max(initial=0.0))[1])
+    return np.asarray(np.ldexp(ratings, -exponent)) if abs(exponent) > 400 else ratings
 
 
 def _positive(difference: FloatArray, of: FloatArray) -> FloatArray:

@@ -28,7 +28,8 @@ TEXTS = {
 ROWS: dict[str, list[dict[str, object]]] = {
     "a.jsonl": [{"id": "1", "label": "x", "target": "x", "ranking": [["a", 2], ["b", 1]]},
                 {"id": "2", "label": "x", "target": "y", "ranking": [["b", 2], ["a", 1]]}],
-    "b.jsonl": [{"id": "1", "label": "y", "ranking": [["a", 2], ["b", 1]]}, {"id": "2", "label": "y", "ranking": [["a", 2], ["b", 1]]}],
+    "b.jsonl": [{"id": "1", "label": "y", "ranking": [["a", 2], ["b", 1]]},
+                {"id": "2", "label": "y", "ranking": [["a", 2], ["b", 1]]}],
     "answers.jsonl": [{"text": 'In 1969 Ann said "hello there" to Bob', "contexts": ['Ann said "hello there" to Bob in 1969']}],
     "choices.jsonl": [{"choices": ["yes", "no"], "logprobs": [-1.0, -2.0], "target": "yes"},
                       {"choices": ["yes", "no"], "logprobs": [-1.0, -2.0], "target": "no"}],

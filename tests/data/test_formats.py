@@ -249,3 +249,12 @@ def test_lines_are_those_of_sacrebleu(shared_data):
 def test_lines_say_where_they_are_not_utf8(tmp_path):
     path = file(tmp_path, b"a\nb \xff\n")
     fails(read_lines(path), f"{path}:2: not UTF-8: invalid start byte (byte 3 of the line)")
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_is_not_json_is_named_with_its_line(tmp_path, constant):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"id": "a", "value": 1}}\n{{"id": "b NaN", "value": {constant}}}\n')
+    with pytest.raises(DataError, match=f"rows.jsonl:2: {constant} is not JSON: write null") as caught:
+        list(Jsonl(path).rows())
+    assert "rows.jsonl:1" not in str(caught.value)

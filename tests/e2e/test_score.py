@@ -66,8 +66,8 @@ def test_a_table_for_people(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     header, first, second, *rest = done.stdout.splitlines()
     assert header.split() == ["metric", "value", "95", "%", "interval", "n", "missing", "signature"]
-    assert first.split() == ["mrr", "0.5000", "–", "1", "0", "mrr(level=1)#v1"]
-    assert second.split()[:2] == ["success@1", "0.0000"]
+    assert first.split() == ["mrr", "↑", "0.5000", "–", "1", "0", "mrr(level=1)#v1"]
+    assert second.split()[:3] == ["success@1", "↑", "0.0000"]
     assert "1 query of run.trec left out: no judgements in qrels.txt" in rest
     assert "1 topic of qrels.txt left out: not in run.trec (as trec_eval without -c)" in rest
 
@@ -88,6 +88,32 @@ def test_level_seed_and_resamplings_reach_the_interval(folder: Path) -> None:
     done = harness("score", "rouge_l", "-p", "hyp.txt", "-r", "ref.txt", *settings, cwd=folder)
     assert "90 % interval" in done.stdout
     assert done.stdout.splitlines()[-1] == "intervals: bootstrap(percentile, 50), seed 3"
+
+
+def test_a_metric_wins_over_a_file_of_its_name(folder: Path) -> None:
+    (folder / "exact_match").write_text("", encoding="utf-8")
+    assert [found["metric"] for found in results("bleu", "exact_match", "-p", "hyp.txt", "-r", "ref.txt", cwd=folder)] == [
+        "bleu", "exact_match"]  # fmt: skip
+
+
+def test_missing_rows_are_told_once_and_by_reason(folder: Path) -> None:
+    (folder / "numbers.txt").write_text("0.00001\n\n0.00003\nn/a\n", encoding="utf-8", newline="\n")
+    (folder / "truth.txt").write_text("0.00002\n1\n0.00003\n2\n", encoding="utf-8", newline="\n")
+    arguments = ("mae", "rmse", "-p", "numbers.txt", "-r", "truth.txt")
+    assert [found["missing"] for found in results(*arguments, cwd=folder)] == [{"no number": 2}] * 2
+    done = harness("score", *arguments, cwd=folder)
+    assert "mae, rmse: 2 missing (no number; first: 2)" in done.stdout.splitlines()
+    assert "0.0000050" in done.stdout  # half of 1e-5
+    (folder / "none.txt").write_text("\n\n\n\n", encoding="utf-8", newline="\n")
+    done = harness("score", "mae", "-p", "none.txt", "-r", "truth.txt", cwd=folder)
+    assert "mae: no sample could be scored: no number; 4 missing (first: 1)" in done.stdout.splitlines()
+    assert "missing" not in results("bleu", "-p", "hyp.txt", "-r", "ref.txt", cwd=folder)[0]
+
+
+def test_trec_evals_names_give_trec_evals_numbers(folder: Path) -> None:
+    cut, ndcg = results("P_2", "ndcg_cut.2", "-p", "run.trec", "-r", "qrels.txt", cwd=folder)
+    assert (cut["value"], cut["signature"]) == (0.5, "precision@2(level=1)#v1")
+    assert ndcg["value"] == pytest.approx(0.6309, abs=1e-4)  # 1 / log2(3): trec_eval's value
 
 
 @pytest.mark.parametrize(

@@ -46,8 +46,8 @@ def evaluate(m: Metric, targets: Sequence[Any], labels: Sequence[str | None], ch
 # ── values ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 TARGETS = ["a", "a", "a", "b", "b", "c"]
-ANSWERS = ["a", "a", "b", "b", None, "x"]  # None: none of the labels; x: outside the label set
-# class a: 2 hits of 3 targets, 2 predictions · b: 1 of 2, 2 predictions · c: 0 of 1, 0 predictions
+ANSWERS = ["a", "a", "b", "b", None, "x"]  # None: none of the labels; x: a label that no target has
+# class a: 2 hits of 3 targets, 2 predictions · b: 1 of 2, 2 predictions · c: 0 of 1, 0 predictions · x: no target, 1 prediction
 
 
 @pytest.mark.parametrize(
@@ -55,17 +55,17 @@ ANSWERS = ["a", "a", "b", "b", None, "x"]  # None: none of the labels; x: outsid
     [
         ("accuracy", 3 / 6),
         ("balanced_accuracy", (2 / 3 + 1 / 2 + 0) / 3),
-        ("precision", (1 + 1 / 2 + 0) / 3),
-        ("recall", (2 / 3 + 1 / 2 + 0) / 3),
-        ("f1", (4 / 5 + 2 / 4 + 0) / 3),
-        ("precision(average=micro)", 3 / 4),
+        ("precision", (1 + 1 / 2 + 0 + 0) / 4),
+        ("recall", (2 / 3 + 1 / 2 + 0 + 0) / 4),
+        ("f1", (4 / 5 + 2 / 4 + 0 + 0) / 4),
+        ("precision(average=micro)", 3 / 5),
         ("recall(average=micro)", 3 / 6),
-        ("micro_f1", 6 / 10),
+        ("micro_f1", 6 / 11),
         ("weighted_f1", (3 * 4 / 5 + 2 * 2 / 4) / 6),
         ("precision(average=binary,positive=a)", 1.0),
         ("f1(average=binary,positive=b)", 1 / 2),
-        # covariance 3·6 - (3·2 + 2·2 + 1·0), variances 36 - 14 and 36 - (4 + 4 + 0 + 4)
-        ("mcc", 8 / math.sqrt(22 * 24)),
+        # covariance 3·6 - (3·2 + 2·2 + 1·0), variances 36 - 14 and 36 - (4 + 4 + 0 + 1 + 1)
+        ("mcc", 8 / math.sqrt(22 * 26)),
     ],
 )
 def test_values_worked_by_hand(spec: str, value: float) -> None:
@@ -202,7 +202,7 @@ def test_roc_auc_needs_scores_of_its_labels() -> None:
     [
         ("f1(average=macros)", "average must be one of binary, micro, macro, weighted, samples, got 'macros'"),
         ("f1(positive=a)", "f1: positive must be left out unless average=binary, got 'a'"),
-        ("roc_auc(average=samples)", "average must be one of macro, micro, weighted, got 'samples'"),
+        ("roc_auc(average=sample)", "average must be one of macro, micro, weighted, samples, got 'sample'"),
         ("roc_auc(multi_class=ovo,average=micro)", "average must be macro or weighted with multi_class=ovo, got 'micro'"),
         ("f_beta(beta=0)", "f_beta: beta must be a number above 0, got 0.0"),
         ("top_k_accuracy(k=0)", "top_k_accuracy: k must be a positive integer, got 0"),
@@ -210,7 +210,8 @@ def test_roc_auc_needs_scores_of_its_labels() -> None:
         ("ece(bins=0)", "ece: bins must be a positive integer, got 0"),
         ("ece(scheme=equal)", "scheme must be one of uniform, quantile, got 'equal'"),
         ("cohen_kappa(weights=cubic)", "weights must be one of none, linear, quadratic, got 'cubic'"),
-        ("cost(matrix=[[0,1],[2]])", "cost: matrix must be as many rows as columns, of finite numbers, got"),
+        ("cost(matrix=[[0,1],[2]])", "cost: matrix must be as many rows as columns, of finite numbers, such as"),
+        ("cost([0,1,5,0])", r"cost: matrix must be as many rows as columns, of finite numbers, such as \[\[0,1\],\[5,0\]\], got"),
         ("best_threshold(log_loss)", "best_threshold: metric must be a metric of target and label that has a better direction"),
     ],
 )
@@ -310,9 +311,10 @@ def test_tables() -> None:
     samples, outputs = rows(TARGETS, [Label(label) for label in ANSWERS])
     m = averaged.F1().prepare(samples)
     tables = m.tables(m.score(samples, outputs).stats)
-    assert tables["per_class"].rows[1:] == (("b", 1 / 2, 1 / 2, 1 / 2, 2, 2), ("c", None, 0.0, 0.0, 1, 0))
-    assert tables["confusion"].columns == ("target", "a", "b", "c", "none of them")
-    assert tables["confusion"].rows == (("a", 2, 1, 0, 0), ("b", 0, 1, 0, 1), ("c", 0, 0, 0, 1))
+    assert tables["per_class"].rows[1:] == (("b", 1 / 2, 1 / 2, 1 / 2, 2, 2), ("c", None, 0.0, 0.0, 1, 0),
+                                           ("x", 0.0, None, 0.0, 0, 1))  # fmt: skip
+    assert tables["confusion"].columns == ("target", "a", "b", "c", "x", "none of them")
+    assert tables["confusion"].rows == (("a", 2, 1, 0, 0, 0), ("b", 0, 1, 0, 0, 1), ("c", 0, 0, 0, 1, 0))
 
 
 def test_extremes() -> None:

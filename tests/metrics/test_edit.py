@@ -107,3 +107,11 @@ def test_spec_parses_back(metric):
 def test_bad_input_says_what_and_where(call, message):
     with pytest.raises(MetricError, match=message):
         call()
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u3000", "\t"])
+def test_every_white_space_separates_words_where_jiwer_wants_a_space_or_two(space):
+    jiwer = pytest.importorskip("jiwer")
+    assert wer([f"a{space}b"], ["a b"]) == 0.0
+    assert jiwer.wer("a b", f"a{space}b") == 1.0
+    assert jiwer.wer("a b", f"a{space}{space}b") == 0.0

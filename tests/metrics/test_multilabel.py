@@ -27,22 +27,23 @@ def made() -> tuple[list[Sample], list[Output]]:
 def value(spec: str) -> float:
     samples, outputs = made()
     m = metric(spec).prepare(samples)
-    return float(m.aggregate(m.score(samples, outputs).stats, np.ones((1, 4)))[0])
+    scores = m.score(samples, outputs)
+    return float((scores.bound or m).aggregate(scores.stats, np.ones((1, 4)))[0])
 
 
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        # a: 1 hit, 1 target, 1 prediction; b: 1, 2, 1; c: 0, 1, 1
-        ("precision", (1 + 1 + 0) / 3), ("recall", (1 + 1 / 2 + 0) / 3), ("f1", (1 + 2 / 3 + 0) / 3),
-        ("micro_f1", 4 / 7), ("weighted_f1", (1 + 2 * 2 / 3 + 0) / 4), ("jaccard_score", (1 + 1 / 2 + 0) / 3),
+        # a: 1 hit, 1 target, 1 prediction; b: 1, 2, 1; c: 0, 1, 1; x: 0, 0, 1
+        ("precision", (1 + 1 + 0 + 0) / 4), ("recall", (1 + 1 / 2 + 0 + 0) / 4), ("f1", (1 + 2 / 3 + 0 + 0) / 4),
+        ("micro_f1", 4 / 8), ("weighted_f1", (1 + 2 * 2 / 3 + 0) / 4), ("jaccard_score", (1 + 1 / 2 + 0 + 0) / 4),
         ("f1(average=samples)", (1 / 2 + 1 + 0 + 0) / 4), ("recall(average=samples)", (1 / 2 + 1 + 0 + 0) / 4),
         ("f1(average=binary,positive=b)", 2 / 3),
-        # negatives: a 3 rows, all rejected; b 2 of 2; c 2 of 3
-        ("specificity", (1 + 1 + 2 / 3) / 3), ("fpr", (0 + 0 + 1 / 3) / 3), ("fnr", (0 + 1 / 2 + 1) / 3),
-        ("npv", (3 / 3 + 2 / 3 + 2 / 3) / 3),
+        # negatives: a 3 rows, all rejected; b 2 of 2; c 2 of 3; x 3 of 4
+        ("specificity", (1 + 1 + 2 / 3 + 3 / 4) / 4), ("fpr", (0 + 0 + 1 / 3 + 1 / 4) / 4), ("fnr", (0 + 1 / 2 + 1) / 3),
+        ("npv", (3 / 3 + 2 / 3 + 2 / 3 + 3 / 3) / 4),
         ("fnr(average=samples)", (1 / 2 + 0 + 1) / 3),  # the row without targets has none to miss
-        ("hamming", 3 / 12), ("accuracy", 1 / 4),
+        ("hamming", 4 / 16), ("accuracy", 1 / 4),
     ],
 )  # fmt: skip
 def test_values_worked_by_hand(spec: str, expected: float) -> None:

@@ -87,3 +87,9 @@ def test_spec():
     assert SelfRouge().signature() == "self_rouge(seed=0,stemmer=false,tokenize=ascii,type=L)#v1"
     with pytest.raises(MetricError, match="self_rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, got 'Lsum'"):
         SelfRouge("Lsum")
+
+
+@pytest.mark.parametrize("kind", ["1", "2", "L"])
+def test_outputs_without_anything_to_compare_have_no_value(kind):
+    assert math.isnan(self_rouge(["", ""], type=kind))
+    assert self_rouge(["", "one and two"], type=kind) == 0.0

@@ -194,3 +194,15 @@ def entities_twin(tags):
 @settings(max_examples=60, deadline=None)
 def test_bio_equals_the_slow_twin(tags):
     assert found(tags) == entities_twin(tags)
+
+
+def test_tags_of_no_scheme_count_as_in_seqeval_with_a_warning():
+    seqeval = pytest.importorskip("seqeval.metrics")
+    true, predicted = [["Q", "O", "XPER", "B-x"]], [["Q", "O", "O", "B-x"]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert ner_f1(true, predicted) == seqeval.f1_score(true, predicted)
+    [warning] = NerF1().prepare([Sample("a", target=true[0])]).warnings()
+    assert "'Q', 'XPER'" in warning
+    assert NerF1().prepare([Sample("a", target=["B-x", "I-x", "O", "S-y", "B"])]).warnings() == ()
+    assert NerF1(mode="strict").prepare([Sample("a", target=true[0])]).warnings() == ()

@@ -18,7 +18,7 @@ from scipy import stats as scipy_stats
 from sklearn import metrics as sk
 from sklearn.calibration import calibration_curve
 
-from harness.metrics import calibration, curves, probabilities, ranked, thresholds
+from harness.metrics import calibration, curves, probabilities, proper, ranked, thresholds
 from harness.plugins import metric
 from harness.types import Key, Label, Labels, Output, Sample
 
@@ -88,7 +88,7 @@ def test_classes_one_against_the_rest(shared_data: SharedData) -> None:
         assert curves.average_precision(targets, scores, average=average) == pytest.approx(expected, abs=1e-9)
     expected = sk.roc_auc_score(targets, scores, multi_class="ovr", average="micro")
     assert probabilities.roc_auc(targets, scores, average="micro") == pytest.approx(expected, abs=1e-9)
-    assert probabilities.brier(targets, scores) == pytest.approx(sk.brier_score_loss(targets, scores), abs=1e-9)
+    assert proper.brier(targets, scores) == pytest.approx(sk.brier_score_loss(targets, scores), abs=1e-9)
 
 
 # ── made input ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -199,11 +199,11 @@ def test_brier(items: Any) -> None:
         expected = sk.brier_score_loss(
             targets, table, labels=[0, 1, 2], sample_weight=weights, scale_by_half="auto" if half is None else half
         )
-        value = probabilities.brier(targets, table, labels=[0, 1, 2], half=half, sample_weight=weights)
+        value = proper.brier(targets, table, labels=[0, 1, 2], half=half, sample_weight=weights)
         assert value == pytest.approx(expected, abs=1e-12)
     binary = [int(t > 0) for t in targets]
     expected = sk.brier_score_loss(binary, table[:, 0], labels=[0, 1], sample_weight=weights)
-    assert probabilities.brier(binary, table[:, 0], labels=[0, 1], sample_weight=weights) == pytest.approx(expected, abs=1e-12)
+    assert proper.brier(binary, table[:, 0], labels=[0, 1], sample_weight=weights) == pytest.approx(expected, abs=1e-12)
 
 
 sets = st.lists(st.tuples(st.sets(st.integers(0, 2), max_size=3), st.lists(st.integers(0, 4), min_size=3, max_size=3)),

@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from harness.metrics import association, averaged, classification, probabilities
+from harness.metrics import association, averaged, classification, probabilities, proper
 from harness.plugins import metric
 from harness.types import Key, Label, Output, Sample
 
@@ -176,4 +176,4 @@ def test_log_loss_with_certainty(items: Any, certain: bool) -> None:
     scores[scores.sum(axis=1) == 0] = 1
     scores /= scores.sum(axis=1, keepdims=True)
     expected = sk.log_loss(targets, scores, labels=[0, 1, 2])
-    assert probabilities.log_loss(targets, scores, labels=[0, 1, 2]) == pytest.approx(expected, abs=1e-9)
+    assert proper.log_loss(targets, scores, labels=[0, 1, 2]) == pytest.approx(expected, abs=1e-9)

@@ -43,8 +43,12 @@ def test_fid(sets: tuple[np.ndarray, np.ndarray, Path]) -> None:
     assert fid.fid(x, y) == pytest.approx(expected, abs=1e-6)
     assert value_of(fid.FrechetDistance(path), *outputs_of(x)) == pytest.approx(expected, abs=1e-6)
     assert value_of(metric("fid"), *outputs_of(x, y[:140].tolist())) == pytest.approx(fid.fid(x, y[:140]), abs=1e-9)
+
+
+def test_fid_equals_torch_fidelity_too(sets: tuple[np.ndarray, np.ndarray, Path]) -> None:
     fidelity = without_torchvision("torch_fidelity.metric_fid")
-    both = [dict(zip(("mu", "sigma"), (side.numpy() for side in pair))) for pair in moments]
+    x, y, _ = sets
+    both = [{"mu": side.mean(axis=0), "sigma": np.cov(side, rowvar=False)} for side in (x, y)]
     theirs = fidelity.fid_statistics_to_metric(*both, verbose=False)["frechet_inception_distance"]
     assert fid.fid(x, y) == pytest.approx(float(theirs), abs=1e-6)
 
@@ -60,6 +64,25 @@ def test_fid_of_fewer_vectors_than_dimensions_and_of_known_distributions() -> No
     assert fid.fid(x * 1e6, x * 3e6) == pytest.approx(1e12 * fid.fid(x, 3 * x), rel=1e-9)
     assert math.isnan(fid.fid(x[:1], x))
     assert math.isnan(fid.fid(np.zeros((0, 40)), x))
+
+
+def test_kid_of_whole_sets_equals_torchmetrics(sets: tuple[np.ndarray, np.ndarray, Path]) -> None:
+    torch = pytest.importorskip("torch")
+    torchmetrics = without_torchvision("torchmetrics.image.kid")
+    x, y = sets[0], sets[1][:140]
+    expected = float(torchmetrics.poly_mmd(torch.tensor(x), torch.tensor(y)))
+    assert expected > 0
+    assert fid.kid(x, y, subsets=1, subset_size=140) == pytest.approx(expected, abs=1e-6)
+
+
+def test_inception_score_equals_torchmetrics(sets: tuple[np.ndarray, np.ndarray, Path]) -> None:
+    torch = pytest.importorskip("torch")
+    torchmetrics = without_torchvision("torchmetrics.image.inception")
+    logits = torch.tensor(sets[0] * 20)
+    theirs = torchmetrics.InceptionScore(feature=torch.nn.Identity(), splits=1)
+    theirs.update(logits)
+    p = torch.softmax(logits, dim=1).numpy()
+    assert features.inception_score(p, splits=1) == pytest.approx(float(theirs.compute()[0]), abs=1e-6)
 
 
 @pytest.mark.parametrize(("subsets", "size", "seed"), [(7, 60, 2020), (3, 100, 5)])

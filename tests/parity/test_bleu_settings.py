@@ -1,8 +1,6 @@
-"""Text metrics against sacrebleu 2.6, rouge-score 0.1.2 and the numbers in SOURCES.md, on real and on made input."""
+"""BLEU and chrF in every setting against sacrebleu 2.6, on real and on made input, with several references."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
@@ -10,22 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness.metrics.bleu import Bleu, bleu
-from harness.metrics.chrf import Chrf, chrf
-from harness.metrics.rouge import Rouge
-from harness.metrics.text import exact_match, token_f1
+from harness.metrics.chrf import Chrf
 
 sacrebleu = pytest.importorskip("sacrebleu")
-rouge_scorer = pytest.importorskip("rouge_score.rouge_scorer")
-
-# mteval-v13a -c (printed in sacrebleu's sources); chrF2 and chrF2++ of sacrebleu: SOURCES.md, wmt17_ende
-WMT17 = {
-    "C-3MA.4959": (22.67, 51.9533, 49.1698), "KIT.4950": (26.08, 55.7629, 52.9893),
-    "LIUM-NMT.4900": (26.60, 55.9284, 53.2356), "LMU-nmt-reranked.4934": (27.11, 56.3908, 53.5793),
-    "SYSTRAN.4847": (26.71, 55.5758, 52.8984), "online-A.0": (20.80, 52.0023, 49.0469),
-    "online-F.0": (15.45, 49.2588, 45.7129), "uedin-nmt.4722": (28.30, 57.7227, 55.0097),
-}
-# official SQuAD v1.1 normalisation on the 1,190 questions of XQuAD: SOURCES.md, squad_xquad_en
-SQUAD = {"bert_ensemble": (1190, 74.87, 86.32), "rnet_plus": (1190, 72.77, 83.41), "logreg": (1188, 34.60, 45.93)}
 
 
 def lines(path):
@@ -42,28 +27,8 @@ def wmt17(shared_data):
     return load
 
 
-@pytest.mark.parametrize("system", WMT17)
-def test_wmt17_published_values(wmt17, system):
-    predictions, references = wmt17(system)
-    ours = (round(bleu(predictions, references), 2), round(chrf(predictions, references), 4),
-            round(chrf(predictions, references, word_order=2), 4))
-    assert ours == WMT17[system]
-
-
 def test_wmt17_international_tokenisation(wmt17):
     assert round(bleu(*wmt17("LIUM-NMT.4900"), tokenize="intl"), 2) == 26.89  # mteval-v14 --international-tokenization
-
-
-@pytest.mark.parametrize("system", SQUAD)
-def test_squad_em_and_f1(shared_data, system):
-    articles = json.loads(shared_data("squad_xquad_en/xquad.en.json").read_text("utf-8"))["data"]
-    answers = json.loads(shared_data(f"squad_xquad_en/squad1.1_dev_predictions_{system}.json").read_text("utf-8"))
-    questions = [question for article in articles for paragraph in article["paragraphs"] for question in paragraph["qas"]
-                 if question["id"] in answers]
-    predictions = [answers[question["id"]] for question in questions]
-    references = [[answer["text"] for answer in question["answers"]] for question in questions]
-    em, f1 = exact_match(predictions, references), token_f1(predictions, references)
-    assert (len(questions), round(100 * em, 2), round(100 * f1, 2)) == SQUAD[system]
 
 
 # ── against sacrebleu ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -138,47 +103,3 @@ def test_bleu_on_made_text(items, options):
 def test_chrf_on_made_text(items, options):
     predictions, references = [list(column) for column in zip(*items)]
     assert_equal_to_sacrebleu(Chrf(**options), sacrebleu.CHRF(**options), predictions, references)
-
-
-# ── against rouge-score ─────────────────────────────────────────────────────────────────────────────────────────────
-
-KINDS = ["1", "2", "3", "9", "L", "Lsum"]
-_SCORERS = {stemmer: rouge_scorer.RougeScorer([f"rouge{kind}" for kind in KINDS], use_stemmer=stemmer)
-            for stemmer in (False, True)}
-
-
-def assert_equal_to_rouge_score(predictions, references, stemmer):
-    theirs = [_SCORERS[stemmer].score_multi(item, prediction) for prediction, item in zip(predictions, references)]
-    for kind in KINDS:
-        expected = np.array([list(scores[f"rouge{kind}"]) for scores in theirs])
-        measured = Rouge(kind, stemmer).over(predictions, references)
-        assert measured.stats[:, :3] == pytest.approx(expected, abs=1e-12)
-        assert measured.value == pytest.approx(expected[:, 2].mean(), abs=1e-9)
-        assert Rouge(kind, stemmer, "r").over(predictions, references).value == pytest.approx(expected[:, 1].mean(), abs=1e-9)
-
-
-@pytest.mark.parametrize("stemmer", [False, True])
-def test_rouge_on_summaries(shared_data, stemmer):
-    rows = json.loads(shared_data("qags/qags_cnndm.json").read_text("utf-8"))[:120]
-    predictions = [row["system_output"].replace(". ", ".\n") for row in rows]
-    references = [[row["reference"].replace(". ", ".\n")] for row in rows]
-    references[::3] = [[*item, rows[i]["source"][:300]] for i, item in enumerate(references[::3])]
-    assert_equal_to_rouge_score(predictions, references, stemmer)
-
-
-def test_rouge_on_german(wmt17):
-    predictions, reference = wmt17("KIT.4950")
-    others = wmt17("SYSTRAN.4847")[0]
-    assert_equal_to_rouge_score(predictions[:200], [list(pair) for pair in zip(reference, others)][:200], False)
-
-
-few_words = st.lists(st.sampled_from(["a", "b", "c", "d", "ties", "tied", "Über", "\u212a", "\n", "\n", "\n\n", "-", "2x",
-                                      "generously"]), max_size=14).map(" ".join)
-
-
-@thorough
-@given(st.lists(st.tuples(few_words | made_text, st.lists(few_words | made_text, min_size=1, max_size=3)),
-                min_size=1, max_size=3), st.booleans())
-def test_rouge_on_made_text(items, stemmer):
-    predictions, references = [list(column) for column in zip(*items)]
-    assert_equal_to_rouge_score(predictions, references, stemmer)
