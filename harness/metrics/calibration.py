@@ -120,7 +120,8 @@ class Ece(BinnedMetric):
 class Mce(BinnedMetric):
     """Maximum calibration error: the largest gap of any bin that has rows. Range, parameters and undefined values as of Ece.
 
-    It grows with the number of bins, as small bins stray.
+    It grows with the number of bins, as small bins stray. So do the bins of halves: the interval is wider than it need be, by
+    about a half with 200 rows and a sixth with 1,000 (15 bins); fewer bins, or ``scheme=quantile``, help.
     """
 
     name: ClassVar[str] = "mce"

@@ -77,7 +77,9 @@ class ClusterMetric(VectorPool):
         k = self.pool.some(pool_rows(stats)).n_clusters
         if k < 2:
             return "all vectors are in one cluster"
-        return "every vector is a cluster of its own" if k == len(stats) else "two centres coincide, or nothing varies in a cluster"
+        if k == len(stats):
+            return "every vector is a cluster of its own"
+        return "two centres coincide, or nothing varies in a cluster"
 
     def of_clusters(self, clustered: Clustered) -> float:
         """The value; NaN where it is undefined."""

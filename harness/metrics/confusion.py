@@ -166,11 +166,11 @@ class AveragedMetric(LabelMetric):
     small classes, and ``micro`` would only repeat accuracy.
 
     ``binary`` is the ratio of the positive class (``positive``; of two labels among the targets the one that sorts last),
-    ``micro`` the ratio of the sums. Each is one ratio, and where its denominator is zero the metric is undefined; scikit-learn gives 0 there.
-    ``macro`` is the mean over the classes that occur among targets or predictions (scikit-learn's own label set), ``weighted``
-    weighs each class with its targets, ``samples`` (multi-label only) is the mean over the rows of the ratio of a row's labels.
-    Inside these three a class (row) with an undefined ratio counts 0, scikit-learn's ``zero_division=0``, or is left out where
-    the metric says so. Range 0 to 1.
+    ``micro`` the ratio of the sums. Each is one ratio, and where its denominator is zero the metric is undefined; scikit-learn
+    gives 0 there. ``macro`` is the mean over the classes that occur among targets or predictions (scikit-learn's own label
+    set), ``weighted`` weighs each class with its targets, ``samples`` (multi-label only) is the mean over the rows of the
+    ratio of a row's labels. Inside these three a class (row) with an undefined ratio counts 0, scikit-learn's
+    ``zero_division=0``, or is left out where the metric says so. Range 0 to 1.
     """
 
     takes_several: ClassVar[bool] = True
@@ -238,7 +238,8 @@ def evaluate(
     """The value of a metric over lists of labels, or of lists of labels (multi-label).
 
     ``labels`` is the label set (default: what occurs among targets and predictions, as in scikit-learn); a target outside it
-    is an error, a prediction outside it a miss, and so is None, no label at all. NaN where undefined; MetricError for bad arguments.
+    is an error, a prediction outside it a miss, and so is None, no label at all. NaN where undefined; MetricError for bad
+    arguments.
     """
     prepared, stats, weights = coded(metric, y_true, y_pred, labels, weight)
     return float(prepared.aggregate(stats, weights)[0])

@@ -62,8 +62,8 @@ def code_outside(label: str) -> float:
 
 
 def cells_of(codes: FloatArray, weights: FloatArray, n_labels: int) -> Cells:
-    """Weighted counts of the pairs in ``float64[n, 2]`` codes (of the label set, -1, or :func:`code_outside`) under ``float64[B,
-    n]`` weights; O(B·n) whatever the label set."""
+    """Weighted counts of the pairs in ``float64[n, 2]`` codes (of the label set, -1, or :func:`code_outside`) under
+    ``float64[B, n]`` weights; O(B·n) whatever the label set."""
     outside = codes[:, 1] < -1
     others, number = np.unique(codes[outside, 1], return_inverse=True)
     target, prediction = codes[:, 0].astype(np.intp), codes[:, 1].astype(np.intp)

@@ -29,6 +29,7 @@ class R2(NumberMetric):
     bounds: ClassVar[tuple[float | None, float | None]] = (None, 1.0)
     formula: ClassVar[str] = "1 − Σ (y − ŷ)² / Σ (y − ȳ)²"
     reference: ClassVar[str] = "sklearn.metrics.r2_score"
+    paper: ClassVar[str] = "Wright 1921, Correlation and causation"
 
     def aggregate(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
         """From weighted sums of squares."""

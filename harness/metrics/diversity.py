@@ -42,7 +42,9 @@ class NgramCounts(PooledMetric, WordMetric):
         return self.of_counts(counts) if len(counts) else math.nan
 
     def why_undefined(self, stats: FloatArray) -> str | None:
-        return None if len(self.pool.counts(pool_rows(stats))) else f"no answer has {'a word' if self.n == 1 else f'{self.n} words'}"
+        if len(self.pool.counts(pool_rows(stats))):
+            return None
+        return "no answer has a word" if self.n == 1 else f"no answer has {self.n} words"
 
     def over(self, texts: Sequence[str]) -> float:
         """The value of these texts together; NaN where they have no n-gram. Raises MetricError where one is no text."""

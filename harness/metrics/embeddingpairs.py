@@ -239,10 +239,7 @@ def triplet_accuracy(
     """
     TripletAccuracy(distance)
     near, far = equal_sides("triplet_accuracy", anchors, positives), equal_sides("triplet_accuracy", anchors, negatives)
-    if distance == "cosine":
-        gaps = cosines(*near) - cosines(*far)
-    else:
-        gaps = _apart(*far) - _apart(*near)
+    gaps = cosines(*near) - cosines(*far) if distance == "cosine" else _apart(*far) - _apart(*near)
     return mean_there(np.where(np.isnan(gaps), np.nan, gaps > 0))
 
 

@@ -100,7 +100,8 @@ class KernelDistance(ReferencePool):
     Around 0 for two samples of one population (it may fall below); lower is better. Each of ``subsets`` subsets has
     ``subset_size`` vectors of each side, or as many as the smaller side has, drawn without replacement by
     ``numpy.random.RandomState(seed)``, so that with its defaults it equals torch-fidelity; where both sides fit into one subset
-    there is only one. Undefined for fewer than two vectors on a side, and where the kernel leaves float64. The reference set is the file ``against`` or the targets.
+    there is only one. Undefined for fewer than two vectors on a side, and where the
+    kernel leaves float64. The reference set is the file ``against`` or the targets.
     Intervals are from halves of at most 1,000 vectors against the first ``subset_size`` of the reference set.
     """
 

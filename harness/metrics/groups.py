@@ -90,7 +90,8 @@ class GroupedMetric(Metric):
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
         """A copy that knows the groups; the metric inside is prepared on all samples."""
-        return dataclasses.replace(self, metric=self.metric.prepare(samples), labels=checked_groups(self.name, samples, self.by))
+        labels = checked_groups(self.name, samples, self.by)
+        return dataclasses.replace(self, metric=self.metric.prepare(samples), labels=labels)
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
         """One row a sample: the code of its group, then the inner metric's statistics."""

@@ -257,6 +257,6 @@ def _checked(
                                      ("sample_weight", weights, "not negative")):  # fmt: skip
         if (series < 0).any():
             row = int(np.argmax(series < 0))
-            raise MetricError(f"{name}: {what} must be {constraint}, got {abs(series[row]) * (1 if what == 'logprobs' else -1):g} "
-                              f"in row {row}")
+            got = -series[row] if what == "logprobs" else series[row]
+            raise MetricError(f"{name}: {what} must be {constraint}, got {got:g} in row {row}")
     return -summed, sizes, weights

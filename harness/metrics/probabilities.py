@@ -28,8 +28,8 @@ class RocAuc(ScoreMetric):
     or with ``samples`` row by row: the mean over the rows of the area of a row's labels.
 
     Undefined unless there are rows of two classes. Classes without a row (rows with all labels or none) are left out of the
-    averages; scikit-learn does so for ``ovo`` and for ``ovr, weighted``, and gives NaN for ``ovr, macro`` and ``samples``. A label that an answer gives no probability has 0.
-    Equals ``sklearn.metrics.roc_auc_score``.
+    averages; scikit-learn does so for ``ovo`` and for ``ovr, weighted``, and gives NaN for ``ovr, macro`` and ``samples``. A
+    label that an answer gives no probability has 0. Equals ``sklearn.metrics.roc_auc_score``.
     """
 
     name: ClassVar[str] = "roc_auc"

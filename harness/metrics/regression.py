@@ -21,7 +21,8 @@ from harness.types import FloatArray, Output, Sample, Scores
 class MeanLoss(NumberMetric):
     """Base of the means of a loss a row; a subclass gives :meth:`losses`, and where one may be undefined :attr:`undefined`.
 
-    Lower is better; undefined (NaN) for no rows, and for weights that sum to 0. A row whose loss float64 cannot hold is missing.
+    Lower is better; undefined (NaN) for no rows, and for weights that sum to 0. A row whose loss float64 cannot
+    hold is missing.
     """
 
     higher_is_better: ClassVar[bool | None] = False
@@ -70,7 +71,10 @@ class MeanLoss(NumberMetric):
 
 @dataclass(frozen=True, repr=False)
 class MeanAbsoluteError(MeanLoss):
-    """The mean absolute error, in the unit of the target; ≥ 0, lower is better. ``sklearn.metrics.mean_absolute_error``."""
+    """The mean absolute error, in the unit of the target; 0 upwards, lower is better; undefined for no rows.
+
+    ``sklearn.metrics.mean_absolute_error``.
+    """
 
     name: ClassVar[str] = "mae"
     summary: ClassVar[str] = "mean absolute error"
@@ -84,7 +88,7 @@ class MeanAbsoluteError(MeanLoss):
 
 @dataclass(frozen=True, repr=False)
 class MeanSquaredError(MeanLoss):
-    """The mean squared error; ≥ 0, lower is better. ``sklearn.metrics.mean_squared_error``."""
+    """The mean squared error; 0 upwards, lower is better; undefined for no rows. ``sklearn.metrics.mean_squared_error``."""
 
     name: ClassVar[str] = "mse"
     summary: ClassVar[str] = "mean squared error"
@@ -99,7 +103,10 @@ class MeanSquaredError(MeanLoss):
 
 @dataclass(frozen=True, repr=False)
 class RootMeanSquaredError(MeanSquaredError):
-    """The root of the mean squared error, in the unit of the target. ``sklearn.metrics.root_mean_squared_error``."""
+    """The root of the mean squared error, in the unit of the target; 0 upwards, lower is better.
+
+    ``sklearn.metrics.root_mean_squared_error``.
+    """
 
     name: ClassVar[str] = "rmse"
     summary: ClassVar[str] = "root of the mean squared error"

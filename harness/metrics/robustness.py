@@ -105,8 +105,8 @@ class CounterfactualFlipRate(VariantMetric):
 class ConsistencyUnder(VariantMetric):
     """The share of variants of one kind that keep their original's answer; 0 to 1, higher is better.
 
-    ``consistency_under(typo,by=kind)``; without ``perturbation`` all variants count. With one and without ``by``, the kind is the
-    only slice of a sample, and the first of a group is the original.
+    ``consistency_under(typo,by=kind)``; without ``perturbation`` all variants count. With one and without ``by``, the kind
+    is the only slice of a sample, and the first of a group is the original.
     """
 
     name: ClassVar[str] = "consistency_under"

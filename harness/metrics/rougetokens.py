@@ -49,12 +49,13 @@ def rouge_tokens(texts: Sequence[str], alphabet: Alphabet, stems: Stems | None =
         return _ascii_tokens(texts, stems)
     parts = [text.lower() for text in texts]
     units = code_points("\n" + "\n".join(parts) + "\n")
-    inside = character_table(units, _is_word_character).take(units)
+    inside = character_table(units, is_word_character).take(units)
     sizes = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
     return _tokens(units, inside, np.ascontiguousarray(units[inside]), sizes, stems)
 
 
-def _is_word_character(character: str) -> bool:
+def is_word_character(character: str) -> bool:
+    """Letters, marks and digits of all scripts."""
     return unicodedata.category(character)[0] in "LMN"
 
 

@@ -86,8 +86,8 @@ class ScoreMetric(Metric):
         return (positive_code(self, self.labels, self.picked()),) if self.labels else ()
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
-        """A copy that knows the label set. Raises MetricError if the positive label is not in it, and for ``average=samples`` of
-        single labels."""
+        """A copy that knows the label set. Raises MetricError if the positive label is not in it, and for ``average=samples``
+        of single labels."""
         facts = label_facts(samples)
         return self.of_labels(with_positive(facts.labels, self.picked()), facts.several)
 
@@ -127,6 +127,12 @@ class ScoreMetric(Metric):
         values = np.array([self.binary(row, is_of)(ones)[0] for row, is_of in zip(scores, members)])
         there = (~np.isnan(values)).astype(np.float64)
         return lambda weights: ratio(weights @ np.nan_to_num(values), weights @ there)
+
+    def why_undefined(self, stats: FloatArray) -> str | None:
+        """That there are targets of one class only."""
+        if self.is_multilabel or len(found := np.unique(stats[:, 0])) > 1:
+            return None
+        return "; ".join(f"all targets are of one class, {self.labels[int(code)]!r}" for code in found) or None
 
     def members(self, stats: FloatArray) -> BoolArray:
         """``bool[n, scored]``: whether a row is of a class."""

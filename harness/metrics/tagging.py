@@ -62,7 +62,7 @@ class EntityMetric(Metric):
         self.require(self.average in ("micro", "macro", "weighted"), "average", "micro, macro or weighted")
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
-        """A copy that knows which tags of the targets belong to no scheme: they count as seqeval counts them, with a warning."""
+        """A copy that knows which tags of the targets belong to no scheme: they count as in seqeval, with a warning."""
         series = (sample.target for sample in samples if isinstance(sample.target, list | tuple))
         seen = {tag for tags in series for tag in tags if isinstance(tag, str)}
         return dataclasses.replace(self, odd_tags=tuple(sorted(tag for tag in seen if tag and not _TAG.fullmatch(tag))))
@@ -102,7 +102,9 @@ class EntityMetric(Metric):
         _, predicted, true = stats[:, :3].sum(axis=0)
         if not predicted and not true:
             return "there is no entity, neither in the targets nor in the answers"
-        return "there is no entity in the answers" if not predicted else "there is no entity in the targets" if not true else None
+        if not predicted:
+            return "there is no entity in the answers"
+        return "there is no entity in the targets" if not true else None
 
     def tables(self, stats: FloatArray) -> dict[str, Table]:
         """``types``: precision, recall, F1 (None where undefined) and counts of each type of entity."""

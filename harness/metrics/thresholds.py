@@ -137,11 +137,13 @@ class BestThreshold(BinaryScoreMetric):
     paper: ClassVar[str] = "Youden 1950 for balanced accuracy; Elkan 2001 for costs"
 
     metric: Metric = POSITIVE_F1
-    is_of_probabilities: bool = field(default=False, repr=False, kw_only=True)
+    highest: float | None = field(default=None, repr=False, kw_only=True)
+    """The highest score, where all scores are probabilities."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "bounds", (0.0, math.nextafter(1.0, 2.0)) if self.is_of_probabilities else (None, None))
+        high = None if self.highest is None else max(1.0, math.nextafter(self.highest, 2.0))
+        object.__setattr__(self, "bounds", (None, None) if high is None else (0.0, high))
         self.require(self.metric.needs <= {"target", "label"} and self.metric.higher_is_better is not None, "metric",
                      "a metric of target and label that has a better direction")  # fmt: skip
 
@@ -151,7 +153,7 @@ class BestThreshold(BinaryScoreMetric):
         given = self.scores_in(scores.stats)
         given = given[~np.isnan(given)]
         are_all = bool(given.size) and given.min() >= 0 and given.max() <= 1
-        return dataclasses.replace(scores, bound=dataclasses.replace(self, is_of_probabilities=are_all))
+        return dataclasses.replace(scores, bound=dataclasses.replace(self, highest=float(given.max()) if are_all else None))
 
     def binary(self, scores: FloatArray, is_positive: BoolArray) -> Values:
         """The threshold as a function of the weights."""

@@ -251,7 +251,9 @@ class TwoSets:
     def of(cls, vectors: FloatArray, reference: FloatArray) -> TwoSets:
         """With an exponent where squares of the numbers would leave float64."""
         exponent = far_exponent(vectors, reference)
-        return cls(np.ldexp(vectors, -exponent), np.ldexp(reference, -exponent), exponent) if exponent else cls(vectors, reference)
+        if not exponent:
+            return cls(vectors, reference)
+        return cls(np.ldexp(vectors, -exponent), np.ldexp(reference, -exponent), exponent)
 
     def unscaled(self) -> TwoSets:
         """The numbers as they were."""

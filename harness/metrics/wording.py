@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self, get_args
@@ -11,6 +10,7 @@ from typing import ClassVar, Literal, Self, get_args
 import numpy as np
 
 from harness.errors import MetricError
+from harness.metrics.rougetokens import is_word_character
 from harness.metrics.tokenize import IntArray, Tokens, character_table, code_points, cut, one_a_line
 from harness.protocols import Metric
 from harness.types import Output, Sample, Text
@@ -93,10 +93,6 @@ def words(texts: Sequence[str], scheme: Scheme) -> Tokens:
     return cut(units, starts, inside)
 
 
-def _is_word_character(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
-
-
 def _is_ascii_word_character(character: str) -> bool:
     return character.isascii() and character.isalnum()
 
@@ -106,7 +102,7 @@ def _is_no_space(character: str) -> bool:
 
 
 _INSIDE = {
-    "ascii": _is_ascii_word_character, "unicode": _is_word_character, "zh": _is_word_character, "ja": _is_word_character,
+    "ascii": _is_ascii_word_character, "unicode": is_word_character, "zh": is_word_character, "ja": is_word_character,
     "char": _is_no_space, "space": _is_no_space,
 }
 

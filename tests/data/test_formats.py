@@ -81,7 +81,7 @@ def test_jsonl_says_which_line(tmp_path):
     fails(Jsonl(path).rows(), f"{path}:2: expected a JSON object, got a list")
     path = file(tmp_path, b"null\n")
     fails(Jsonl(path).rows(), f"{path}:1: expected a JSON object, got null")
-    with pytest.raises(DataError, match=":1: not JSON"):
+    with pytest.raises(DataError, match=":1: NaN is not JSON: write null"):
         list(Jsonl(file(tmp_path, b'{"a": NaN}\n')).rows())
     with pytest.raises(DataError, match=r"^<stream>:2: not JSON: .* \(column 1\)$"):
         list(read_jsonl(io.BytesIO(b"{}\nx")))

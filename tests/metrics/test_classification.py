@@ -211,7 +211,7 @@ def test_roc_auc_needs_scores_of_its_labels() -> None:
         ("ece(scheme=equal)", "scheme must be one of uniform, quantile, got 'equal'"),
         ("cohen_kappa(weights=cubic)", "weights must be one of none, linear, quadratic, got 'cubic'"),
         ("cost(matrix=[[0,1],[2]])", "cost: matrix must be as many rows as columns, of finite numbers, such as"),
-        ("cost([0,1,5,0])", r"cost: matrix must be as many rows as columns, of finite numbers, such as \[\[0,1\],\[5,0\]\], got"),
+        ("cost([0,1,5,0])", r"cost: matrix must be as many rows as columns, of finite numbers, such as \[\[0,1\],\[5,0\]\]"),
         ("best_threshold(log_loss)", "best_threshold: metric must be a metric of target and label that has a better direction"),
     ],
 )

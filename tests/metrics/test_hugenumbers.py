@@ -1,4 +1,4 @@
-"""Numbers whose squares leave float64: what does not depend on the unit stays the same, what does is scaled, nothing is silent."""
+"""Numbers whose squares leave float64: what has no unit stays the same, what has one is scaled, nothing is silent."""
 
 from __future__ import annotations
 

@@ -113,7 +113,8 @@ def test_a_code_depends_on_the_label_alone() -> None:
     samples = [Sample(str(i), target=t) for i, t in enumerate("ab")]
     m = metric("f1").prepare(samples)
     stats = [m.score([samples[i]], [Output(Key(str(i)), Label("zebra"))]).stats[0, 1] for i in (0, 1)]
-    assert stats[0] == stats[1] == metric("f1").prepare(samples).score([samples[0]], [Output(Key("0"), Label("zebra"))]).stats[0, 1]
+    again = metric("f1").prepare(samples).score([samples[0]], [Output(Key("0"), Label("zebra"))])
+    assert stats[0] == stats[1] == again.stats[0, 1]
 
 
 def test_many_labels_that_no_target_has_are_one_column_of_a_table() -> None:
@@ -155,6 +156,13 @@ def test_three_probabilities_are_not_two_classes() -> None:
     assert through("sharpness", targets, answers) == pytest.approx(np.var([0.5, 0.8, 0.6]))
 
 
+def test_ace_where_a_later_block_brings_a_label() -> None:
+    rows = [{"a": 0.75, "b": 0.25}, {"a": 0.5, "b": 0.5}, {"b": 0.25, "c": 0.75}]
+    table = [[0.75, 0.25, 0], [0.5, 0.5, 0], [0, 0.25, 0.75]]
+    expected = calibration.ace(["a", "b", "b"], table, bins=2, labels=["a", "b", "c"])
+    assert through("ace(bins=2)", ["a", "b", "b"], [Label(None, row) for row in rows], blocks=3) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("spec", ["log_loss", "brier", "ece", "ace", "sharpness", "risk_coverage"])
 def test_a_target_without_a_probability(spec: str) -> None:
     row = Label("a", {"a": 0.5, "b": 0.5})
@@ -172,7 +180,8 @@ def test_one_class_among_the_targets_and_a_score_of_it() -> None:
     assert through("ece", ["1", "1"], answers) == pytest.approx((0.1 + 0.35) / 2)
     rows = scorer_of("reliability_curve", ["1", "1"], answers).tables()["m"]["reliability_curve"].rows
     assert [row[3:5] for row in rows] == [(0.65, 1.0), (0.9, 1.0)]  # confidences in "1", which came true
-    assert math.isnan(through("roc_auc", ["1", "1"], answers))
+    undefined = scorer_of("roc_auc", ["1", "1"], answers).estimates(SETTINGS)["m"]
+    assert (undefined.value, undefined.reason) == (None, "undefined: all targets are of one class, '1'")
 
 
 # ── averages over rows ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,11 +263,12 @@ def test_the_first_parameter_is_the_metrics_own() -> None:
 
 
 def test_the_interval_of_a_threshold_of_probabilities_is_one_of_probabilities() -> None:
-    targets, scores = ["0", "1", "0", "1", "1", "0", "1"], [0.1, 0.05, 0.3, 0.9, 0.95, 0.2, 1.0]
+    targets, scores = ["0", "1", "0", "1", "1", "0", "1"], [0.1, 0.05, 0.3, 0.9, 0.95, 0.2, 0.7]
     def answers(scale: float) -> list[Label]:
         return [Label(None, {"1": scale * s, "0": -scale * s}) for s in scores]
 
     estimate = scorer_of("best_threshold", targets, answers(1.0)).estimates(SETTINGS)["m"]
-    assert estimate.low is not None and estimate.high is not None
-    assert 0 <= estimate.low <= estimate.high <= 1 + 1e-15
+    assert estimate.low is not None
+    assert estimate.high is not None
+    assert 0 <= estimate.low <= estimate.high <= 1
     assert scorer_of("best_threshold", targets, answers(5.0)).bound("m").bounds == (None, None)

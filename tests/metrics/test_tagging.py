@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from harness.errors import MetricError
 from harness.metrics.entities import SCHEMES, Extractor, TagCodes, coded
 from harness.metrics.surfaceforms import surface_f1
-from harness.metrics.tagging import ner_f1, ner_precision, ner_recall, token_accuracy
+from harness.metrics.tagging import NerF1, ner_f1, ner_precision, ner_recall, token_accuracy
 from harness.plugins import metric
 from harness.types import Key, Output, Sample, Tags, Text
 

@@ -196,7 +196,7 @@ def test_hinge(pairs: list[tuple[int, float]]) -> None:
     (lambda: divergences.kl([0.5, 0.6], [0.5, 0.5]), "kl: probabilities must sum to 1, got 1.1"),
     (lambda: divergences.js([[1.5, -0.5]], [[0.5, 0.5]]), "js: probabilities must be finite, not negative"),
     (lambda: divergences.kl([1.0], [0.5, 0.5]), "kl: distributions must have one shape"),
-    (lambda: populations.wasserstein([math.inf], [0.0]), "wasserstein: samples must be lists of finite numbers"),
+    (lambda: populations.wasserstein([math.inf], [0.0]), "wasserstein: first.0. must be finite"),
     (lambda: populations.mmd([[0.0]], [[0.0, 1.0]]), "mmd: vectors of both sides must have one length, got 1 and 2"),
     (lambda: metric("psi(bins=1)"), "psi: bins must be an integer ≥ 2, got 1"),
     (lambda: metric("triplet_loss(margin=0)"), "triplet_loss: margin must be a number > 0, got 0"),
