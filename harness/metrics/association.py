@@ -51,6 +51,7 @@ class MCC(LabelMetric):
     """
 
     name: ClassVar[str] = "mcc"
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "Matthews correlation of targets and predictions"
     bounds: ClassVar[tuple[float | None, float | None]] = (-1.0, 1.0)
     formula: ClassVar[str] = "cov(T, P) / √(cov(T, T) · cov(P, P)) of the one-hot codes"

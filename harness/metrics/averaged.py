@@ -18,6 +18,8 @@ class Precision(AveragedMetric):
     ``sklearn.metrics.precision_score``."""
 
     name: ClassVar[str] = "precision"
+    paper: ClassVar[str] = "van Rijsbergen 1979, Information Retrieval"
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "share of the predictions of a class that are right"
     formula: ClassVar[str] = "TP / (TP + FP)"
     reference: ClassVar[str] = "sklearn.metrics.precision_score"
@@ -33,6 +35,8 @@ class Recall(AveragedMetric):
     ``sklearn.metrics.recall_score``. For rankings there is ``recall@k``."""
 
     name: ClassVar[str] = "recall"
+    paper: ClassVar[str] = "van Rijsbergen 1979, Information Retrieval"
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "share of a class that was found"
     formula: ClassVar[str] = "TP / (TP + FN)"
     reference: ClassVar[str] = "sklearn.metrics.recall_score"
@@ -48,6 +52,7 @@ class F1(AveragedMetric):
     undefined only where a class has neither targets nor predictions; ``sklearn.metrics.f1_score``."""
 
     name: ClassVar[str] = "f1"
+    version: ClassVar[int] = 2
     summary: ClassVar[str] = "harmonic mean of precision and recall"
     formula: ClassVar[str] = "2 TP / (2 TP + FP + FN)"
     reference: ClassVar[str] = "sklearn.metrics.f1_score"

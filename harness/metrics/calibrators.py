@@ -35,6 +35,7 @@ class Platt:
     """
 
     name: ClassVar[str] = "platt"
+    paper: ClassVar[str] = "Platt 1999, Probabilistic Outputs for Support Vector Machines"
     summary: ClassVar[str] = "a logistic function of the score"
 
     smooth: bool = True
@@ -73,6 +74,7 @@ class Isotonic:
     """
 
     name: ClassVar[str] = "isotonic"
+    paper: ClassVar[str] = "Zadrozny and Elkan 2002, Transforming Classifier Scores into Accurate Probability Estimates"
     summary: ClassVar[str] = "the best non-decreasing function of the score"
 
     _fitted: tuple[tuple[FloatArray, FloatArray], ...] = field(default=(), repr=False, compare=False)
@@ -96,6 +98,7 @@ class Temperature:
     """
 
     name: ClassVar[str] = "temperature"
+    paper: ClassVar[str] = "Guo et al. 2017, On Calibration of Modern Neural Networks"
     summary: ClassVar[str] = "softmax of the scores over one temperature"
 
     _fitted: float | None = field(default=None, repr=False)

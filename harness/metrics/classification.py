@@ -112,6 +112,7 @@ class TopKAccuracy(HitMetric):
     """
 
     name: ClassVar[str] = "top_k_accuracy"
+    paper: ClassVar[str] = "Russakovsky et al. 2015, ImageNet Large Scale Visual Recognition Challenge"
     summary: ClassVar[str] = "share of answers with the target among the k most probable labels"
     needs: ClassVar[frozenset[str]] = frozenset({"target", "probabilities"})
     formula: ClassVar[str] = "share of rows with rank of the target ≤ k"

@@ -29,6 +29,7 @@ class MeanAbsolutePercentageError(MeanLoss):
     """
 
     name: ClassVar[str] = "mape"
+    paper: ClassVar[str] = "Hyndman and Koehler 2006, Another Look at Measures of Forecast Accuracy"
     summary: ClassVar[str] = "mean absolute error as a share of the target"
     formula: ClassVar[str] = "Σ |y − ŷ| / |y| / n"
     reference: ClassVar[str] = "sklearn.metrics.mean_absolute_percentage_error"
@@ -95,6 +96,7 @@ class IntervalCoverage(NumberMetric):
     """
 
     name: ClassVar[str] = "interval_coverage"
+    paper: ClassVar[str] = "Gneiting and Raftery 2007, Strictly Proper Scoring Rules, Prediction, and Estimation"
     summary: ClassVar[str] = "share of targets inside the prediction interval"
     higher_is_better: ClassVar[bool | None] = None
     interval: ClassVar[Interval] = "wilson"
@@ -126,6 +128,7 @@ class IntervalWidth(NumberMetric):
     """
 
     name: ClassVar[str] = "interval_width"
+    paper: ClassVar[str] = "Gneiting and Raftery 2007, Strictly Proper Scoring Rules, Prediction, and Estimation"
     summary: ClassVar[str] = "mean width of the prediction intervals"
     needs: ClassVar[frozenset[str]] = frozenset({"number"})
     higher_is_better: ClassVar[bool | None] = False

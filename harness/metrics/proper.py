@@ -35,6 +35,7 @@ class LogLoss(Metric):
     """
 
     name: ClassVar[str] = "log_loss"
+    version: ClassVar[int] = 2
     family: ClassVar[str] = "classification"
     summary: ClassVar[str] = "mean negative log-probability of the target label"
     needs: ClassVar[frozenset[str]] = frozenset({"target", "probabilities"})

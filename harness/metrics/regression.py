@@ -77,6 +77,7 @@ class MeanAbsoluteError(MeanLoss):
     """
 
     name: ClassVar[str] = "mae"
+    paper: ClassVar[str] = "Hyndman and Koehler 2006, Another Look at Measures of Forecast Accuracy"
     summary: ClassVar[str] = "mean absolute error"
     formula: ClassVar[str] = "Σ |y − ŷ| / n"
     reference: ClassVar[str] = "sklearn.metrics.mean_absolute_error"
@@ -91,6 +92,7 @@ class MeanSquaredError(MeanLoss):
     """The mean squared error; 0 upwards, lower is better; undefined for no rows. ``sklearn.metrics.mean_squared_error``."""
 
     name: ClassVar[str] = "mse"
+    paper: ClassVar[str] = "Hyndman and Koehler 2006, Another Look at Measures of Forecast Accuracy"
     summary: ClassVar[str] = "mean squared error"
     formula: ClassVar[str] = "Σ (y − ŷ)² / n"
     reference: ClassVar[str] = "sklearn.metrics.mean_squared_error"
@@ -109,6 +111,7 @@ class RootMeanSquaredError(MeanSquaredError):
     """
 
     name: ClassVar[str] = "rmse"
+    paper: ClassVar[str] = "Hyndman and Koehler 2006, Another Look at Measures of Forecast Accuracy"
     summary: ClassVar[str] = "root of the mean squared error"
     formula: ClassVar[str] = "√(Σ (y − ŷ)² / n)"
     reference: ClassVar[str] = "sklearn.metrics.root_mean_squared_error"
@@ -209,6 +212,7 @@ class MedianAbsoluteError(OrderedErrorMetric):
     """
 
     name: ClassVar[str] = "medae"
+    paper: ClassVar[str] = "Hyndman and Koehler 2006, Another Look at Measures of Forecast Accuracy"
     summary: ClassVar[str] = "median absolute error"
     formula: ClassVar[str] = "median |y − ŷ|"
     reference: ClassVar[str] = "sklearn.metrics.median_absolute_error"

@@ -71,7 +71,7 @@ class Rouge(MeanOverReferences):
     summary: ClassVar[str] = "overlap in n-grams (1–9), longest common subsequence (L, Lsum, W) or skip-bigrams (S, SU)"
     columns: ClassVar[tuple[str, ...]] = ("precision", "recall", "f", "overlap", "hyp_total", "ref_total", "n")
     aliases: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        f"rouge_{kind.lower()}": {"type": kind} for kind in ("1", "2", "L", "Lsum", "S", "SU", "W")}
+        f"rouge_{kind.lower()}": {"type": kind} for kind in (*"123456789", "L", "Lsum", "S", "SU", "W")}
     formula: ClassVar[str] = "F = 2·P·R / (P + R), P = overlap / units of the prediction, R = overlap / units of the reference"
     reference: ClassVar[str] = "rouge-score 0.1.2 rouge_scorer.RougeScorer (1–9, L, Lsum); Lin's examples (S, SU, W)"
     paper: ClassVar[str] = "Lin 2004, ROUGE: A Package for Automatic Evaluation of Summaries"

@@ -70,7 +70,8 @@ def row_output(row: Mapping[str, Any], key: Key, wanted: Sequence[type] = ()) ->
     - ``ranking`` (pairs of document and score, put in order by score as trec_eval does, ties by document id, both descending),
     - ``tags`` (one a token), ``ratings`` (one a rater, null where there is none),
     - ``vectors`` (a list of lists of numbers) or ``vector``,
-    - ``logprob`` of a whole text and/or its ``token_logprobs`` (with ``n_tokens``, ``n_words``, ``n_bytes``),
+    - ``logprob`` of a whole text and/or its ``token_logprobs`` (with ``token_entropies``, ``n_tokens``, ``n_words``,
+      ``n_bytes``),
     - ``answer`` (any type, tagged as in ``samples.parquet``).
 
     Of several, it is the first type of ``wanted`` that is there, else the first of: label, labels, text, value, ranking, tags,
@@ -191,7 +192,8 @@ def _likelihoods(row: Mapping[str, Any]) -> Likelihoods:
     total = _sum(tokens) if row.get("logprob") is None else _number(row["logprob"], "logprob")
     counts = {name: None if row.get(name) is None else _whole(row[name], name) for name in ("n_tokens", "n_words", "n_bytes")}
     n_tokens = len(tokens) if counts["n_tokens"] is None else counts["n_tokens"]
-    return Likelihoods((total,), (n_tokens,), (), counts["n_words"], counts["n_bytes"], tokens or None)
+    entropies = tuple(_number(value, "token_entropies[]") for value in _list(row.get("token_entropies"), "token_entropies"))
+    return Likelihoods((total,), (n_tokens,), (), counts["n_words"], counts["n_bytes"], tokens or None, entropies or None)
 
 
 def _sum(logprobs: Sequence[float]) -> float:

@@ -259,7 +259,7 @@ def test_aliases_and_signature() -> None:
     assert metric("macro_f1") == metric("f1") == averaged.F1()
     assert metric("micro_f1").spec == "f1(average=micro)"
     assert metric("acc").signature() == "accuracy#v1"
-    assert metric("f1").signature() == "f1(average=macro,positive=none)#v1"
+    assert metric("f1").signature() == "f1(average=macro,positive=none)#v2"
 
 
 answers = st.lists(

@@ -29,7 +29,8 @@ from harness.types import (
     Vectors,
 )
 
-WORDS = ["the", "a", "cat", "dog", "red", "old", "sat", "ran", "on", "under", "mat", "house", "in", "Paris", "12", "3.5", "and", "then", "was", "Anna"]
+WORDS = ["the", "a", "cat", "dog", "red", "old", "sat", "ran", "on", "under", "mat", "house", "in", "Paris", "12", "3.5",
+         "and", "then", "was", "Anna"]  # fmt: skip
 CONLL = ("O", "B-per", "I-per", "B-loc")
 
 
@@ -79,7 +80,8 @@ def worlds(n: int = 24, seed: int = 0) -> Iterator[World]:
             fields, answer, other = row(rng, i)
             samples.append(Sample(f"s{i}", slices={"part": "ood" if i % 2 else "id"}, group=f"g{i // 4}", **fields))
             common = {"usage": Usage(10 + i, 5 + i % 7), "timing": Timing(0.5 + 0.01 * i, 0.1 + 0.001 * i)}
-            outputs.append(Output(Key(f"s{i}"), answer, finish_reason="stop" if i % 5 else "length", truncated=i % 9 == 8, **common))
+            why = "stop" if i % 5 else "length"
+            outputs.append(Output(Key(f"s{i}"), answer, finish_reason=why, truncated=i % 9 == 8, **common))
             others.append(Output(Key(f"s{i}"), other, **common))
         yield World(name, samples, outputs, others)
 

@@ -224,7 +224,8 @@ GOOD = {"id": "a", "text": "fine"}
         ({"text": "x"}, "id must be a string or an integer; the row has text"),
         ({"id": 1.5, "text": "x"}, "id must be a string or an integer; got 1.5"),
         ({"id": "b", "lable": "x"},
-         "needs one of text, label, probabilities, labels, value, ranking, tags, ratings, vectors, logprob, answer or error; the row has id, lable"),
+         "needs one of text, label, probabilities, labels, value, ranking, tags, ratings, vectors, logprob, answer or error; "
+         "the row has id, lable"),
         ({"id": "b", "text": None}, "text must be a string, got null"),
         ({"id": "b", "text": "x", "value": "1"}, "value must be a number, got '1'"),
         ({"id": "b", "label": "x", "answer": {"type": "poem"}}, "answer of unknown type 'poem'"),

@@ -242,7 +242,8 @@ def test_missing_samples_drop_out_of_their_cluster() -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"method": "jackknives"}, "method must be one of wilson, bootstrap, delta, jackknife, subsample, none, got 'jackknives'"),
+        ({"method": "jackknives"},
+         "method must be one of wilson, bootstrap, delta, jackknife, subsample, none, got 'jackknives'"),
         ({"units": np.array([0, 1])}, "units must give a number"),
         ({"groups": np.array([0, 1])}, "cluster of each of the 3 units, got 2"),
         ({"missing": {3: "x"}}, "missing names row 3, but there are 3 rows"),

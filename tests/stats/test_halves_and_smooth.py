@@ -64,7 +64,9 @@ def test_halves_hold_no_row_twice_and_keep_clusters_together():
         assert weights[0] + weights[2] + weights[3] + weights[5] == 2
 
 
-@pytest.mark.parametrize(("method", "label"), [("jackknife", "jackknife"), ("delta", "delta"), ("subsample", "subsample(halves, 200)")])
+@pytest.mark.parametrize(
+    ("method", "label"), [("jackknife", "jackknife"), ("delta", "delta"), ("subsample", "subsample(halves, 200)")]
+)
 def test_estimates_say_their_method_and_are_as_wide_as_the_bootstrap(method, label):
     values = np.random.default_rng(6).uniform(size=400)
     stats = np.column_stack([values, np.ones(400)])
