@@ -40,13 +40,14 @@ def found_groups(samples: Iterable[Sample], by: str) -> tuple[str, ...]:
 def checked_groups(name: str, samples: Iterable[Sample], by: str) -> tuple[str, ...]:
     """The groups of a task, sorted. Raises MetricError if there are samples and none of them has the slice or field ``by``."""
     found, fields = found_groups(samples, by), dict[str, None]()
-    if found or not by:
+    if found:
         return found
     for sample in samples:
         fields |= dict.fromkeys([*sample.slices, *map(str, sample.input)])
     if not fields and not any(True for _ in samples):
         return ()
-    raise MetricError(f"{name}: by must name a slice or a field of the samples, got {by!r}{did_you_mean(by, fields)}"
+    hint = did_you_mean(by, fields) if by else f"; known: {', '.join(fields)}" if fields else ""
+    raise MetricError(f"{name}: by must name a slice or a field of the samples, got {by!r}{hint}"
                       f"{'' if fields else '; they have none'}")
 
 

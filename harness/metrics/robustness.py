@@ -47,7 +47,8 @@ class VariantMetric(Metric):
         if groups == {None}:
             raise MetricError(f"{self.name}: needs samples in groups, an original and its variants: name the column that tells "
                               "them apart with --group, or give group: under sample: in the task")
-        checked_groups(self.name, samples, self.by)
+        if self.by:
+            checked_groups(self.name, samples, self.by)
         return self
 
     def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:

@@ -17,7 +17,7 @@ from harness.errors import MetricError
 from harness.metrics.pooled import PooledMetric
 from harness.plugins import catalogue, example_spec, metric, metric_names
 from harness.protocols import Metric, PairMetric
-from harness.types import Estimate, Output
+from harness.types import Estimate, Label, Labels, Output
 from tests.metrics.worlds import ROLES, World, bound, worlds
 
 
@@ -148,6 +148,19 @@ def test_the_order_of_the_rows_does_not_matter(spec):
     order = np.random.default_rng(5).permutation(len(world.samples)).tolist()
     shuffled = estimate_of(metric(spec), world.rows(order))
     assert shuffled.value == pytest.approx(estimate_of(metric(spec), world).value, rel=1e-9, abs=1e-12)
+
+
+LABELS = {"a": "k", "b": "m", "c": "z"}
+"""Other names, as long as before and in the same order: the positive label is the one that sorts last."""
+
+
+@pytest.mark.parametrize("spec", [spec for spec in specs() if "target" in metric(spec).needs])
+def test_the_names_of_the_labels_do_not_matter(spec):
+    world = home(spec)
+    if not any(isinstance(output.answer, Label | Labels) for output in world.outputs):
+        pytest.skip("its answers are no labels")
+    renamed = estimate_of(metric(spec), world.relabelled(LABELS))
+    assert renamed.value == pytest.approx(estimate_of(metric(spec), world).value, rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize("spec", specs())

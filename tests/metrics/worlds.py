@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,10 +43,37 @@ class World:
     outputs: list[Output]
     others: list[Output]
 
+    def relabelled(self, names: Mapping[str, str]) -> World:
+        """The same rows with other names for the labels."""
+        samples = [dataclasses.replace(s, target=_renamed(s.target, names), choices=tuple(_renamed(list(s.choices), names)))
+                   for s in self.samples]
+        return dataclasses.replace(self, samples=samples, outputs=[_with_names(o, names) for o in self.outputs],
+                                   others=[_with_names(o, names) for o in self.others])
+
     def rows(self, which: Sequence[int]) -> World:
         """Some of the rows, in that order."""
         return dataclasses.replace(self, samples=[self.samples[i] for i in which], outputs=[self.outputs[i] for i in which],
                                    others=[self.others[i] for i in which])
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        return [names.get(item, item) for item in value]
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+def _with_names(output: Output, names: Mapping[str, str]) -> Output:
+    answer = output.answer
+    if not isinstance(answer, Label | Labels):
+        return output
+    changed: dict[str, Any] = {}
+    if answer.probabilities is not None:
+        changed["probabilities"] = {names.get(label, label): p for label, p in answer.probabilities.items()}
+    if isinstance(answer, Label):
+        changed["label"] = _renamed(answer.label, names)
+    else:
+        changed["labels"] = tuple(_renamed(list(answer.labels), names))
+    return dataclasses.replace(output, answer=dataclasses.replace(answer, **changed))
 
 
 class Encoder:
