@@ -153,7 +153,7 @@ TASK_FAULTS = {
         "tasks/cities.yaml:6:11: rouge(stemer=true): rouge has no parameter 'stemer'; did you mean 'stemmer'?",
     ]),
     "bad parameter": (TASK.replace("exact_match", "rouge(type=x), recall@0"), [
-        "tasks/cities.yaml:6:11: rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, got 'x'",
+        "tasks/cities.yaml:6:11: rouge: type must be one of 1, 2, 3, 4, 5, 6, 7, 8, 9, L, Lsum, S, SU, W, got 'x'",
         "tasks/cities.yaml:6:26: recall@k: k must be a positive integer, got 0",
     ]),
     "metric left open": (TASK.replace("[exact_match]", '["bleu("]'), ["tasks/cities.yaml:6:11: 'bleu(': ends too early"]),

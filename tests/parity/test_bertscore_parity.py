@@ -33,7 +33,9 @@ def folder() -> str:
     return str(encoder()._require().model.tokenizer.name_or_path)
 
 
-@pytest.mark.parametrize(("layer", "idf"), [(6, False), (6, True), (3, False)])
+@pytest.mark.parametrize(("layer", "idf"), [
+    (6, False), pytest.param(6, True, marks=pytest.mark.slow), pytest.param(3, False, marks=pytest.mark.slow),
+])
 def test_bertscore(pairs: Pairs, layer: int, idf: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     package = pytest.importorskip("bert_score")
     tokenizer = encoder()._require().model.tokenizer  # bert-score asks of it what transformers 5 no longer has

@@ -75,6 +75,7 @@ def test_kid_of_whole_sets_equals_torchmetrics(sets: tuple[np.ndarray, np.ndarra
     assert fid.kid(x, y, subsets=1, subset_size=140) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # theirs: of memory, and of the deviation of a single split
 def test_inception_score_equals_torchmetrics(sets: tuple[np.ndarray, np.ndarray, Path]) -> None:
     torch = pytest.importorskip("torch")
     torchmetrics = without_torchvision("torchmetrics.image.inception")
