@@ -4,13 +4,11 @@ from what the first lines look like, never from the file's name.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar
 
 from harness.codec import loads
 from harness.data.conll import read_conll
@@ -19,46 +17,25 @@ from harness.data.files import Source, name_of, numbered_lines
 from harness.data.jsonl import read_jsonl
 from harness.data.textlines import read_lines
 from harness.data.trec import read_exact, read_qrels, read_run
+from harness.engine.predictionforms import begins_like_an_object, form_of, from_start, is_list, looks_like_objects
 from harness.engine.predictionrows import Rows, outputs_of, own_samples, samples_of, to_number, to_score
 from harness.engine.predictions import Binary, Given, Material, Truth, beside, binary_of, merged, paired
-from harness.engine.wants import Family, Form, Reading, Wants
+from harness.engine.wants import Form, Reading, Wants
 from harness.errors import DataError, UsageError
 from harness.types import Answer, Key, Label, Number, Output, Sample, Text, Vectors
 
 T = TypeVar("T")
 
-_LOOKED_AT = 5
-
-
-def held(source: Any) -> Source:
-    """A path; or a stream or a pipe read to its end, so that it can be looked at before it is read."""
-    if not isinstance(source, str | Path):
-        return cast("BinaryIO", _HeldStream(source))
-    path = Path(source)
-    if path.is_file() or path.is_dir() or not path.exists():
-        return path
-    with path.open("rb") as pipe:
-        return cast("BinaryIO", _HeldStream(pipe))
-
-
-class _HeldStream(io.BytesIO):
-    def __init__(self, stream: Any) -> None:
-        data = stream.read()
-        self.name = str(getattr(stream, "name", "<stream>"))
-        if not isinstance(data, bytes):
-            raise UsageError(f"score: {self.name} must be opened in binary mode")
-        super().__init__(data)
-
 
 def material_of_file(wants: Wants, predictions: Source, truth: Truth | None, reading: Reading) -> Material:
     """Pair a file of predictions with truth, or with the truth that stands in the same rows. Raises DataError, UsageError."""
-    form = _form(wants, predictions, reading, has_truth=truth is not None)
+    form = form_of(wants, predictions, reading, has_truth=truth is not None)
     name = name_of(predictions)
     if form == "trec":
-        outputs = [Output(Key(query), ranking) for query, ranking in read_run(_from_start(predictions)).items()]
+        outputs = [Output(Key(query), ranking) for query, ranking in read_run(from_start(predictions)).items()]
         return paired(Given(name, outputs, by_id=True), _present(truth, wants, name, form), wants)
     if form == "text":
-        lines = list(read_lines(_from_start(predictions)))
+        lines = list(read_lines(from_start(predictions)))
         if not lines:
             raise DataError(f"{name}: no lines in it")
         truth = _present(truth, wants, name, form)
@@ -88,60 +65,7 @@ def truth_of_files(wants: Wants, files: Sequence[Source], reading: Reading) -> T
     return merged([_truth_of_file(wants, file, reading) for file in files])
 
 
-# ── forms ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _form(wants: Wants, source: Source, reading: Reading, *, has_truth: bool) -> Form:
-    if reading.input_format is not None:
-        return cast("Form", reading.input_format)
-    usual = wants.forms[0]
-    if usual == "jsonl" or _looks_like_objects(source, reading):
-        return "jsonl"
-    if usual == "npy" and not _is_array(source):
-        return "jsonl"
-    stands_alone = wants.family == "label" or (wants.family == "number" and bool(wants.truth))
-    is_table = not has_truth and (reading.target is not None or stands_alone)
-    if usual == "text" and (reading.names_columns or is_table):
-        return "csv"
-    return usual
-
-
-def held_by(source: Source) -> Callable[[Sequence[Family]], Family]:
-    """Which of several kinds of answers a file holds, by its first row; the first kind where that does not tell."""
-
-    def held(families: Sequence[Family]) -> Family:
-        if _is_array(source):
-            return "vectors" if "vectors" in families else families[0]
-        head = next((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), b"")
-        try:
-            row = loads(head)
-        except ValueError:
-            return next((family for family in ("number", "label") if family in families), families[0])
-        keys: set[str] = set(row) if isinstance(row, dict) else set()
-        tag = str(row["answer"].get("type")) if "answer" in keys and isinstance(row["answer"], dict) else ""
-        return next((family for family in families if tag == family or keys & _KEYS.get(family, frozenset())), families[0])
-
-    return held
-
-
-_KEYS: Mapping[Family, frozenset[str]] = {
-    "text": frozenset({"text"}), "label": frozenset({"label", "labels", "probabilities", "prediction"}),
-    "number": frozenset({"value"}), "vectors": frozenset({"vectors", "vector"}), "tags": frozenset({"tags"}),
-    "ratings": frozenset({"ratings"}), "ranking": frozenset({"ranking"}),
-    "likelihoods": frozenset({"logprob", "token_logprobs"}),
-}  # fmt: skip
-
-
-def _is_array(source: Source) -> bool:
-    """Whether it is a numpy file."""
-    start = _from_start(source)
-    if isinstance(start, Path):
-        with start.open("rb") as stream:
-            return stream.read(len(_NPY)) == _NPY
-    return start.read(len(_NPY)) == _NPY
-
-
-_NPY = b"\x93NUMPY"
+# ── rows ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _array_outputs(source: Source) -> list[Output]:
@@ -149,7 +73,7 @@ def _array_outputs(source: Source) -> list[Output]:
     import numpy as np
 
     try:
-        array = np.load(_from_start(source), allow_pickle=False)
+        array = np.load(from_start(source), allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{name_of(source)}: not a numpy array of numbers: {error}") from None
     if array.ndim not in (2, 3) or array.dtype.kind not in "fiu":
@@ -159,63 +83,21 @@ def _array_outputs(source: Source) -> list[Output]:
     return [Output(Key(str(number)), Vectors(vectors)) for number, vectors in enumerate(several, 1)]
 
 
-def _looks_like_objects(source: Source, reading: Reading) -> bool:
-    """Whether the first lines are JSON objects; where columns are named, whether the file begins like one."""
-    head = list(islice((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), _LOOKED_AT))
-    if head and head[0].lstrip().startswith(b"["):
-        return _is_list(source)
-    if not head or not head[0].lstrip().startswith(b"{"):
-        return False
-    return reading.names_columns or any(map(_is_object, head))
-
-
-def _is_list(source: Source) -> bool:
-    """Whether the whole file is one JSON list of objects."""
-    start = _from_start(source)
-    data = start.read_bytes() if isinstance(start, Path) else start.read()
-    if not data.lstrip().startswith(b"[") or not data.rstrip().endswith(b"]"):
-        return False
-    try:
-        values = loads(data)
-    except ValueError:
-        return False
-    return isinstance(values, list) and bool(values) and all(isinstance(value, dict) for value in values)
-
-
 def _listed(source: Source) -> Iterable[tuple[int, dict[str, Any]]]:
     """The objects of a JSON list, numbered from 1."""
-    start = _from_start(source)
+    start = from_start(source)
     return enumerate(loads(start.read_bytes() if isinstance(start, Path) else start.read()), 1)
-
-
-def _begins_like_an_object(source: Source) -> bool:
-    """Whether the first line that is not blank does; true of a file that has none."""
-    first = next((line for _, line in numbered_lines(_from_start(source)) if not line.isspace()), b"{")
-    return first.lstrip().startswith((b"{", b"["))
-
-
-def _is_object(line: bytes) -> bool:
-    try:
-        return isinstance(loads(line), dict)
-    except ValueError:
-        return False
-
-
-def _from_start(source: Source) -> Source:
-    if not isinstance(source, Path):
-        source.seek(0)
-    return source
 
 
 def _tagged_rows(source: Source, *, has_truth: bool) -> Rows:
     """Sentences of a CoNLL file: the last column has the tags; where there is no other truth, the one before it has the targets
     (as the output of conlleval has them)."""
-    found = list(read_conll(_from_start(source)))
+    found = list(read_conll(from_start(source)))
     if not found:
         raise DataError(f"{name_of(source)}: no sentences in it")
     rows = [row for _, row in found]
     if not has_truth and _n_columns(source) > _TOKEN_TARGET_TAG - 1:
-        targets = read_conll(_from_start(source), tag=-2)
+        targets = read_conll(from_start(source), tag=-2)
         rows = [{**row, "target": gold["tags"]} for row, (_, gold) in zip(rows, targets)]
     return Rows(name_of(source), [number for number, _ in found], rows, is_table=False)
 
@@ -233,20 +115,20 @@ _TOKEN_TARGET_TAG = 3
 
 
 def _n_columns(source: Source) -> int:
-    first = next(line for _, line in numbered_lines(_from_start(source)) if not line.isspace())
+    first = next(line for _, line in numbered_lines(from_start(source)) if not line.isspace())
     return len(first.split(b"\t") if b"\t" in first else first.split())
 
 
 def _rows(source: Source, form: Form, reading: Reading, wants: Wants) -> Rows:
     found: Iterable[tuple[int, dict[str, Any]]]
     if form == "jsonl":
-        if wants.forms == ("jsonl",) and not _begins_like_an_object(source):
+        if wants.forms == ("jsonl",) and not begins_like_an_object(source):
             raise DataError(f"score: {wants.who} needs JSON lines with {wants.fields}; {name_of(source)} holds other text")
-        found = read_jsonl(_from_start(source)) if not _is_list(source) else _listed(source)
+        found = read_jsonl(from_start(source)) if not is_list(source) else _listed(source)
     elif form == "tsv":
-        found = read_csv(_from_start(source), "\t", "none")
+        found = read_csv(from_start(source), "\t", "none")
     else:
-        found = read_csv(_from_start(source))
+        found = read_csv(from_start(source))
     numbers, rows = [], []
     for number, row in found:
         numbers.append(number)
@@ -314,10 +196,10 @@ def _line_scores(lines: Sequence[str], name: str, binary: Binary) -> Iterable[An
 def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
     name = name_of(source)
     as_lines = reading.input_format == "text"
-    is_jsonl = not as_lines and _looks_like_objects(source, replace(reading, field=reading.target, label=None, score=None))
+    is_jsonl = not as_lines and looks_like_objects(source, replace(reading, field=reading.target, label=None, score=None))
     if not is_jsonl and wants.family == "ranking":
         is_exact = all(spec.startswith("recall_vs_exact@") for spec in wants.who.split(", "))
-        qrels = (read_exact if is_exact else read_qrels)(_from_start(source))
+        qrels = (read_exact if is_exact else read_qrels)(from_start(source))
         return Truth(name, [Sample(query, qrels=grades) for query, grades in qrels.items()], by_id=True)
     if not is_jsonl and wants.family == "tags":
         tagged = samples_of(_tagged_rows(source, has_truth=True), wants, replace(reading, target=None), alone=True)
@@ -331,7 +213,7 @@ def _truth_of_file(wants: Wants, source: Source, reading: Reading) -> Truth:
             raise DataError(f"{name}: which field holds the truth? Name it with --target, one of {there}")
         columns = {reading.label} if reading.label is not None and rows.holds(reading.label) else set()
         return Truth(name, samples, rows.by_id, frozenset(columns))
-    lines = list(read_lines(_from_start(source)))
+    lines = list(read_lines(from_start(source)))
     if not lines:
         raise DataError(f"{name}: no lines in it")
     if wants.family == "number":

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.config import MAX_BOOTSTRAP
-from harness.engine.predictionfiles import held, held_by, material_of_file, truth_of_files
+from harness.engine.predictionfiles import material_of_file, truth_of_files
+from harness.engine.predictionforms import held, held_by
 from harness.engine.predictionlists import held_in, material_of_lists, truth_of_lists
 from harness.engine.predictions import Material, Truth
 from harness.engine.roles import opened_roles
