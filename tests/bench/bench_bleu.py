@@ -115,8 +115,8 @@ def _each(outputs: list[str]) -> FloatArray:
 def memory(n: int) -> None:
     """Peak memory of the whole process, texts included, after each metric over n different pairs of about eight words."""
     words = [word for line in one_after_the_other(3004)[0] for word in line.split()]
-    predictions = [" ".join(words[i % 55001:][:7]) + f" {i}" for i in range(n)]
-    references = [" ".join(words[i % 54979:][:7]) + f" {i}" for i in range(n)]
+    predictions = [" ".join(words[i % 55001 : i % 55001 + 7]) + f" {i}" for i in range(n)]
+    references = [" ".join(words[i % 54979 : i % 54979 + 7]) + f" {i}" for i in range(n)]
     print(f"texts alone: {_peak():.2f} GB")
     calls = {"BLEU": lambda: Bleu().over(predictions, references), "chrF": lambda: Chrf().over(predictions, references),
              "self-BLEU": lambda: self_bleu(predictions)}

@@ -41,7 +41,7 @@ ORDER_MATTERS = {
 NEEDS_WEIGHTS = {"bertscore"}
 """Metrics that run a neural network of their own; their tests are in tests/parity."""
 
-SETTINGS = make_settings(seed=1, level=0.95, n_bootstrap=120)
+SETTINGS = make_settings(seed=1, level=0.95, n_bootstrap=60)
 
 
 @functools.cache

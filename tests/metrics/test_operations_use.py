@@ -184,6 +184,7 @@ def test_functions_over_lists() -> None:
 # ── sizes ──
 
 
+@pytest.mark.slow
 def test_flops_of_gpt_3_and_by_torchs_counter() -> None:
     # Brown et al. 2020, appendix D: 3.14e23 operations to train 174.6 billion parameters on 300 billion tokens.
     assert 3 * flops_per_token(174_600_000_000) * 300e9 == pytest.approx(3.14e23, rel=0.002)

@@ -51,6 +51,7 @@ def test_the_interval_holds_the_value_and_is_not_the_bootstraps(spec: str) -> No
         assert spec.startswith(("mmd", "kid", "mode")), found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spec", "factor"), [("average_pairwise_distance", 1.6), ("silhouette", 2.0)])
 def test_the_spread_is_that_of_new_samples(spec: str, factor: float) -> None:
     """Against the standard deviation over 25 fresh draws of the population, of more rows than are resampled."""
