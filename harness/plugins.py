@@ -55,13 +55,23 @@ def find(kind: str, name: str) -> type:
     return known[name]
 
 
-def _classes_in(package: str) -> Iterator[type]:
+def _classes_in(package: str, mentioning: str = "") -> Iterator[type]:
+    """The plug-ins of a package; only those in modules whose source has the word ``mentioning`` in quotes, if one is given."""
     root = importlib.import_module(package)
     for info in pkgutil.iter_modules(root.__path__, prefix=f"{package}."):
+        if mentioning and not _mentions(info, mentioning):
+            continue
         module = importlib.import_module(info.name)
         for value in vars(module).values():
             if isinstance(value, type) and value.__module__ == module.__name__ and isinstance(vars(value).get("name"), str):
                 yield value
+
+
+def _mentions(info: pkgutil.ModuleInfo, word: str) -> bool:
+    """Whether a module's source has a word in quotes; true where there is no source to look at."""
+    spec = info.module_finder.find_spec(info.name, None)
+    source = None if spec is None or spec.origin is None or not spec.origin.endswith(".py") else Path(spec.origin)
+    return source is None or f'"{word}"' in source.read_text(encoding="utf-8")
 
 
 def _from_path(kind: str, path: str) -> type:
@@ -116,6 +126,22 @@ def metric_names() -> Mapping[str, tuple[type, Mapping[str, Any]]]:
     return types.MappingProxyType(names)
 
 
+@cache
+def metric_named(name: str) -> tuple[type, Mapping[str, Any]] | None:
+    """The class and the parameters that a name or alias stands for, as in :func:`metric_names`; None for an unknown one.
+
+    Importing every metric takes some tenths of a second: only modules that have the name in quotes are.
+    """
+    [package] = PACKAGES["metric"]
+    likely: dict[str, Any] = {vars(cls)["name"]: cls for cls in _classes_in(package, mentioning=name)}
+    if name not in likely:
+        plugged = {entry.name: entry.load() for entry in importlib.metadata.entry_points(group=package)}
+        likely = {**plugged, **likely}
+    if name in likely:
+        return likely[name], {}
+    return next(((cls, cls.aliases[name]) for cls in likely.values() if name in getattr(cls, "aliases", {})), None)
+
+
 def example_spec(name: str) -> str:
     """A spec of a metric's name or alias that can be typed as it stands.
 
@@ -135,7 +161,7 @@ def is_metric(text: str) -> bool:
         spec = with_cut_off(parse_spec(text))
     except MetricError:
         return False
-    return (spec.name if spec.k is None else f"{spec.name}@k") in metric_names()
+    return metric_named(spec.name if spec.k is None else f"{spec.name}@k") is not None
 
 
 def with_cut_off(spec: Spec) -> Spec:
@@ -145,9 +171,8 @@ def with_cut_off(spec: Spec) -> Spec:
     >>> with_cut_off(Spec("P_5"))
     Spec(name='P', k='5', positional=(), named=())
     """
-    known = metric_names()
-    found = _NAME_AND_CUT_OFF.fullmatch(spec.name)
-    if spec.k is not None or spec.name in known or found is None or f"{found['name']}@k" not in known:
+    found = _NAME_AND_CUT_OFF.fullmatch(spec.name) if spec.k is None else None
+    if found is None or metric_named(spec.name) is not None or metric_named(f"{found['name']}@k") is None:
         return spec
     return dataclasses.replace(spec, name=found["name"], k=found["k"])
 
@@ -162,11 +187,10 @@ def _build_metric(spec: Spec, text: str) -> Metric:
     if ":" in name:
         cls, values = _from_path("metric", name), dict[str, Any]()
     else:
-        known = metric_names()
-        if name not in known:
+        known = metric_named(name)
+        if known is None:
             raise unknown_metric(spec)
-        cls, preset = known[name]
-        values = dict(preset)
+        cls, values = known[0], dict(known[1])
     hints = _type_hints(cls)
     if not issubclass(cls, Metric):
         why = "is fitted, not scored: it is a calibrator" if hasattr(cls, "fit") else "is not a Metric"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +11,7 @@ import pytest
 
 from harness import plugins
 from harness.errors import HarnessError, MetricError, UnknownName, UsageError
-from harness.plugins import catalogue, example_spec, find, metric, metric_names
+from harness.plugins import catalogue, example_spec, find, metric, metric_named, metric_names
 from harness.protocols import Metric
 from harness.specs import Spec, parse_spec
 
@@ -159,6 +161,18 @@ def test_every_name_and_alias_builds_and_its_spec_parses_back() -> None:
         found = metric(example_spec(name))
         assert metric(found.spec) == found
         assert metric(found.signature().rpartition("#")[0]).signature() == found.signature()
+
+
+def test_a_name_is_found_without_all_the_others() -> None:
+    """The quick way gives what the whole list gives, for every name and alias; and it does not import the whole package."""
+    for name, known in metric_names().items():
+        assert metric_named(name) == known
+    assert metric_named("no_such_metric") is None
+    count = ("import sys; from harness.plugins import metric; [metric(spec) for spec in sys.argv[1:]]; "
+             "print(sum(name.startswith('harness.metrics.') for name in sys.modules))")
+    for specs in (["exact_match"], ["rouge_l", "macro_f1"], ["ndcg@10", "P_5"]):
+        done = subprocess.run([sys.executable, "-c", count, *specs], capture_output=True, text=True, check=True)
+        assert int(done.stdout) < 40
 
 
 def test_every_plugin_says_what_it_is() -> None:

@@ -71,7 +71,11 @@ class Rouge(MeanOverReferences):
     summary: ClassVar[str] = "overlap in n-grams (1–9), longest common subsequence (L, Lsum, W) or skip-bigrams (S, SU)"
     columns: ClassVar[tuple[str, ...]] = ("precision", "recall", "f", "overlap", "hyp_total", "ref_total", "n")
     aliases: ClassVar[Mapping[str, Mapping[str, object]]] = {
-        f"rouge_{kind.lower()}": {"type": kind} for kind in (*"123456789", "L", "Lsum", "S", "SU", "W")}
+        "rouge_1": {"type": "1"}, "rouge_2": {"type": "2"}, "rouge_3": {"type": "3"}, "rouge_4": {"type": "4"},
+        "rouge_5": {"type": "5"}, "rouge_6": {"type": "6"}, "rouge_7": {"type": "7"}, "rouge_8": {"type": "8"},
+        "rouge_9": {"type": "9"}, "rouge_l": {"type": "L"}, "rouge_lsum": {"type": "Lsum"}, "rouge_s": {"type": "S"},
+        "rouge_su": {"type": "SU"}, "rouge_w": {"type": "W"},
+    }
     formula: ClassVar[str] = "F = 2·P·R / (P + R), P = overlap / units of the prediction, R = overlap / units of the reference"
     reference: ClassVar[str] = "rouge-score 0.1.2 rouge_scorer.RougeScorer (1–9, L, Lsum); Lin's examples (S, SU, W)"
     paper: ClassVar[str] = "Lin 2004, ROUGE: A Package for Automatic Evaluation of Summaries"
