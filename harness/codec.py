@@ -84,7 +84,7 @@ def encode_output(output: Output) -> dict[str, Any]:
     if output.truncated:
         encoded["truncated"] = True
     if output.usage is not None:
-        encoded["usage"] = (output.usage.input_tokens, output.usage.output_tokens)
+        encoded["usage"] = _usage(output.usage)
     if output.timing is not None:
         encoded["timing"] = (output.timing.latency_s, output.timing.first_token_s)
     return encoded
@@ -115,6 +115,11 @@ def decode_sample(data: bytes | str) -> Sample:
     for name in ("references", "choices", "contexts"):
         values[name] = tuple(values[name])
     return Sample(**values)
+
+
+def _usage(usage: Usage) -> tuple[float, ...]:
+    tokens = (usage.input_tokens, usage.output_tokens)
+    return tokens if usage.cost is None else (*tokens, usage.cost)
 
 
 def _tuples(value: Any) -> Any:

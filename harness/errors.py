@@ -44,6 +44,12 @@ class BackendError(HarnessError):
     """A model cannot be loaded or asked at all (a single failed request is an Output with ``error``)."""
 
 
+class ServiceDown(BackendError):
+    """A service answers nobody any more. What it answered is kept, and the run can go on when it is back."""
+
+    exit_code = 4
+
+
 class StoreError(HarnessError):
     """A run folder is missing, damaged, unfinished or of a newer schema."""
 

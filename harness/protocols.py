@@ -303,17 +303,29 @@ class Suite(Protocol):
     def play(self, sample: Sample) -> Play: ...
 
 
+class Checkpoint(Protocol):
+    """Called between the pieces of long work, when what is done is kept, and before a request is sent to a service.
+
+    ``pending``: requests that are under way and may still cost something. It raises if the run is to stop: a signal came, or
+    a budget or the time is spent. Whoever has requests under way then sends no more, hands over the answers of those that are
+    on their way, and raises it again.
+    """
+
+    def __call__(self, pending: int = 0) -> None: ...
+
+
+def go_on(pending: int = 0) -> None:
+    """A checkpoint that never stops anybody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What a backend is opened with: where it may keep files, the models that serve it, how it tells the user things.
-
-    ``checkpoint`` is called between the pieces of long work, when what is done is kept; it raises if the run is to stop.
-    """
+    """What a backend is opened with: where it may keep files, the models that serve it, how it tells the user things."""
 
     cache_dir: Path
     roles: Mapping[str, Backend] = field(default_factory=dict)
     say: Callable[[str], None] = lambda message: None
-    checkpoint: Callable[[], None] = lambda: None
+    checkpoint: Checkpoint = go_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +346,11 @@ class Backend(Protocol):
     cacheable: ClassVar[Cacheable]
     """``always``: its answers are fixed by its signature and may be kept across runs. ``versioned``: only where the config
     gives them a version. ``never``: they depend on more than the request."""
+    independent: ClassVar[bool]
+    """Whether an answer never depends on which calls stand in one batch. If so a resumed run asks only what is not answered;
+    if not, it runs the whole batch again, so that its numbers are the same to the last digit."""
+    tuning: ClassVar[frozenset[str]]
+    """Those of its keys that change how fast it answers and never what: a resumed run may have others."""
 
     def needs_roles(self) -> Mapping[str, type]:
         """Roles that must be opened before it: name → the request type that the role's model must provide."""
@@ -361,6 +378,43 @@ class Backend(Protocol):
 
     def run(self, calls: Sequence[Call]) -> Iterator[Output]:
         """Answer one batch, in any order. What fails for one call is an Output with ``error``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a request would take: tokens read, and tokens written at most. ``exact``: counted with the model's own tokenizer;
+    if not, estimated from the length of its text. ``cost`` in the currency of ``prices``; None where there are none."""
+
+    input_tokens: int
+    output_tokens: int
+    exact: bool
+    truncated: bool = False
+    cost: float | None = None
+
+
+class Inspector(Protocol):
+    """What can be said of a model's requests without loading its weights or asking its service."""
+
+    def signature(self) -> Mapping[str, Any] | None:
+        """The signature that the open backend would have, or None where that is known only then."""
+        ...
+
+    def size(self, request: Request) -> Size:
+        """How much a request is."""
+        ...
+
+    def render(self, request: Request) -> Mapping[str, Any]:
+        """What would be handed to the model, as JSON: ``{"text", "token_ids", "tokens"}`` or ``{"url", "body"}``; no secret."""
+        ...
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A backend that can say beforehand what it would do."""
+
+    def inspect(self, resources: Resources) -> Inspector:
+        """Loads no weights and asks no service. Raises BackendError or MissingDependency."""
         ...
 
 

@@ -80,13 +80,17 @@ Prompt: TypeAlias = str | tuple[Message, ...]
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How text is sampled. ``temperature`` 0 is greedy; ``stop`` strings are cut off the text that is returned."""
+    """How text is sampled. ``temperature`` 0 is greedy; ``stop`` strings are cut off the text that is returned.
+
+    ``logprobs``: the answer lists the log-probabilities (and, where the backend can, the entropies) of the tokens written.
+    """
 
     max_tokens: int = 256
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int | None = None
     stop: tuple[str, ...] = ()
+    logprobs: bool = False
 
     def __post_init__(self) -> None:
         _require(self.max_tokens >= 1, "max_tokens", "a positive integer", self.max_tokens)
@@ -103,7 +107,11 @@ def _require(ok: bool, name: str, constraint: str, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Write text after a prompt."""
+    """Write text after a prompt.
+
+    ``choices``: the text is to be one of these; ``schema``: a JSON text that this JSON Schema admits. Backends that can hold
+    the model to it do; the others say nothing of it to the model, and what it writes is parsed all the same.
+    """
 
     prompt: Prompt
     decoding: Decoding = Decoding()
@@ -197,13 +205,18 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Text:
     """Generated text. ``token_logprobs`` are natural logarithms and ``token_entropies`` the entropies in nats of the
-    distributions that the tokens were drawn from, where the backend gives them."""
+    distributions that the tokens were drawn from, where the backend gives them.
+
+    ``reasoning`` is what the model wrote before its answer, where its entry in the config or its server tells the two apart:
+    kept, and never scored.
+    """
 
     text: str
     token_logprobs: tuple[float, ...] | None = None
     contexts: tuple[str, ...] = ()
     citations: tuple[int, ...] = ()
     token_entropies: tuple[float, ...] | None = None
+    reasoning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,10 +301,11 @@ ANSWER_TYPES: tuple[type, ...] = (Text, Likelihoods, Ranking, Vectors, Label, La
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens read and written for one output."""
+    """Tokens read and written for one output, and what they cost, where the model's entry has ``prices`` or it tells itself."""
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

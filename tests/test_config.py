@@ -490,8 +490,8 @@ RUN_FAULTS: Mapping[str, tuple[str, str]] = {
     "too many replicates": (RUN + "n_bootstrap: 1000001\n",
      "4:14: expected an integer from 1 to 1,000,000, got 1000001"),
     "no replicates": (RUN + "n_bootstrap: 0\n", "4:14: expected an integer from 1 to 1,000,000, got 0"),
-    "key of no run": (RUN + "zzz: 1\n", "4:1: unknown key 'zzz'; known: cache, gate, include, level, limit, matrix, "
-                      "max_missing, models, n_bootstrap, name, roles, seeds, tasks"),
+    "key of no run": (RUN + "zzz: 1\n", "4:1: unknown key 'zzz'; known: budget, cache, gate, include, level, limit, matrix, "
+                      "max_missing, models, n_bootstrap, name, roles, scoring, seeds, tasks"),
     "nearly include": (RUN + "inclde: x.yaml\n", "4:1: unknown key 'inclde'; did you mean 'include'?"),
     "huge limit": (RUN + "limit: 99999999999999999999999\n", "4:8: an integer beyond 64 bits"),
     "huge seed": (RUN + "seeds: [0, 0x8000000000000000]\n", "4:12: an integer beyond 64 bits"),

@@ -73,6 +73,16 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """``max_cost`` in the currency of the models' prices and ``max_tokens`` (read and written) of the whole run, what was
+    answered before it was stopped among it; ``max_seconds`` from when this process began it. None: no limit."""
+
+    max_cost: float | None = None
+    max_tokens: int | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """A run. Without ``matrix:`` there is one cell, with no axes. ``gate`` holds the policy with its defaults filled in."""
 
@@ -83,6 +93,8 @@ class RunConfig:
     seeds: tuple[int, ...] = (0,)
     max_missing: float = 0.01
     cache: Mapping[str, str] | None = None
+    budget: Budget | None = None
+    scoring: Mapping[str, float | None] = field(default_factory=dict)
     level: float = 0.95
     n_bootstrap: int = 1000
     gate: Mapping[str, Any] | None = None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.config import Cell, ModelConfig, RunConfig, TaskConfig, slug
+from harness.config import Budget, Cell, ModelConfig, RunConfig, TaskConfig, slug
 from harness.config.build import Builder
 from harness.config.explain import check
 from harness.config.matrix import Axis, Point, Trees, points, read_axes, touching, tree_at
@@ -48,6 +48,8 @@ def read_run(path: Path, overrides: Sequence[str]) -> RunConfig:
         seeds=document.seeds,
         max_missing=document.max_missing,
         cache={"version": document.cache.version} if document.cache else None,
+        budget=Budget(**document.budget.model_dump()) if document.budget else None,
+        scoring=document.scoring.model_dump(),
         level=document.level,
         n_bootstrap=document.n_bootstrap,
         gate=document.gate.model_dump(mode="json") if document.gate else None,

@@ -51,6 +51,7 @@ Replicates: TypeAlias = Annotated[
 Seed: TypeAlias = Annotated[int, Strict(), Field(ge=0), Words("an integer ≥ 0")]
 Fraction: TypeAlias = Annotated[float, Strict(), Field(ge=0, le=1), Words("a number from 0 to 1")]
 Probability: TypeAlias = Annotated[float, Strict(), Field(gt=0, lt=1), Words("a number > 0 and < 1")]
+Positive: TypeAlias = Annotated[float, Strict(), Field(gt=0), Words("a number > 0")]
 Drop: TypeAlias = Annotated[float, Strict(), Field(ge=0), Words("a number ≥ 0")]
 Percent: TypeAlias = Annotated[str, Strict(), Field(pattern=r"^[0-9]+(\.[0-9]+)?%$"), Words("a percentage such as '2%'")]
 Names: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1), Words("a list of at least one string")]
@@ -103,6 +104,21 @@ class CacheDocument(Document):
     version: Text = Field(description="Name of the state of the model; another name asks again.")
 
 
+class BudgetDocument(Document):
+    """What a run may take before it stops, with everything that was answered kept. At least one of them."""
+
+    max_cost: Positive | None = Field(default=None, description="In the currency of the models' `prices`.")
+    max_tokens: Count | None = Field(default=None, description="Tokens read and written.")
+    max_seconds: Positive | None = Field(default=None, description="Seconds from the start of the command.")
+
+
+class ScoringDocument(Document):
+    """How answers are scored while the models go on answering."""
+
+    workers: Seed | None = Field(default=None, description="Processes beside this one; 0: none; by default as it pays.")
+    timeout_s: Positive = Field(default=60.0, description="Seconds that scoring one sample may take before it is missing.")
+
+
 class RuleDocument(Document):
     """One rule of the gate. At least one of max_drop, min_value, max_value."""
 
@@ -147,6 +163,8 @@ class RunDocument(Document):
     limit: Count | None = Field(default=None, description="Limit of every task that has none of its own.")
     max_missing: Fraction = Field(default=0.01, description="Largest share of missing samples before the run exits with 4.")
     cache: CacheDocument | None = Field(default=None, description="Keep answers of models that are not fixed by their content.")
+    budget: BudgetDocument | None = Field(default=None, description="What the run may take before it stops.")
+    scoring: ScoringDocument = Field(default=ScoringDocument(), description="How answers are scored beside the calling.")
     level: Probability = Field(default=0.95, description="Confidence level of the intervals.")
     n_bootstrap: Replicates = Field(default=1000, description="Bootstrap replicates.")
     gate: GateDocument | None = Field(default=None, description="The rules that decide whether the run passes.")

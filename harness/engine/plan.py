@@ -333,6 +333,11 @@ def _role_problems(config: RunConfig, user: ModelConfig) -> list[str]:
 # ── hashing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _what_answers(model: ModelConfig) -> dict[str, Any]:
+    """The keys of a model's entry but for those that only say how fast it answers."""
+    return {key: value for key, value in model.options.items() if key not in model.backend.tuning}
+
+
 def _data_key(task: TaskConfig) -> str:
     """What decides which samples a task has: the source with its paths found, the mapping, the choices, the limit."""
     source = task.source
@@ -352,13 +357,13 @@ def _plan_hash(config: RunConfig, units: Sequence[Unit], data: Mapping[str, Load
     """Models, tasks, data, prompts, decoding, seeds: what the answers depend on, and nothing else."""
     parts = [
         {
-            "model": [unit.model.name, unit.model.options],
+            "model": [unit.model.name, _what_answers(unit.model)],
             "task": {key: value for key, value in unit.task.document.items() if key not in _NOT_ANSWERS},
             "data": data[_data_key(unit.task)].fingerprint(),
         }
         for unit in units
     ]
-    roles = {name: role.options for name, role in config.roles.items()}
+    roles = {name: _what_answers(role) for name, role in config.roles.items()}
     return digest(dumps({"schema": PLAN_SCHEMA, "units": parts, "roles": roles, "seeds": config.seeds}))
 
 

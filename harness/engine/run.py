@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from harness.codec import digest, dumps
-from harness.config import ModelConfig
+from harness.config import Budget, ModelConfig
 from harness.engine.cache import Cache
 from harness.engine.environment import environment
 from harness.engine.events import Event, Listener, Note, RunStarted, UnitFinished, UnitProgress, UnitStarted
 from harness.engine.folder import OpenRun, open_run
 from harness.engine.interrupt import StopSignal
 from harness.engine.journal import Journal
+from harness.engine.ledger import Ledger, Stopped
 from harness.engine.plan import Plan, Unit
 from harness.engine.rankings import RankingsFile
 from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.roles import encoder_at, is_source, wanted_roles
 from harness.engine.scoring import Scorer, make_settings
-from harness.engine.waves import Player, Stopped, Tally
+from harness.engine.waves import Player, Tally
 from harness.errors import DataError, Interrupted
 from harness.metrics.systemcost import flops_per_token, peak_memory
 from harness.protocols import Backend, Resources, TaskView
@@ -86,6 +87,7 @@ class _Run:
     def __init__(self, plan: Plan, options: RunOptions, opened: OpenRun, stop: StopSignal, say: Callable[[str], None]) -> None:
         self.plan, self.config, self.options, self.opened, self.stop, self.say = plan, plan.config, options, opened, stop, say
         config = self.config
+        self.ledger = Ledger(config.budget or Budget(), lambda: stop.received)
         self.settings = make_settings(config.seeds[0], config.level, config.n_bootstrap, config.max_missing)
         self.roles: dict[str, Backend] = {}
         self.role_signatures: dict[str, Mapping[str, Any]] = {}
@@ -104,9 +106,9 @@ class _Run:
             try:
                 for model, units in itertools.groupby(self.plan.units, key=lambda unit: unit.model):
                     results += self._model(model, list(units), journal, cache, writer)
-            except Stopped:
+            except Stopped as stopped:
                 writer.abort()
-                raise Interrupted(self._how_to_go_on(), self.stop.exit_code) from None
+                raise Interrupted(self._how_to_go_on(stopped.reason), stopped.exit_code or self.stop.exit_code) from None
             except BaseException:
                 writer.abort()
                 raise
@@ -120,7 +122,7 @@ class _Run:
         self, model: ModelConfig, units: Sequence[Unit], journal: Journal, cache: Cache | None, writer: SampleWriter
     ) -> Iterator[UnitResult]:
         """Load one model, take all its units, free it."""
-        self._checkpoint()
+        self.ledger.checkpoint()
         backend = model.backend
         backend.open(self._resources(model))
         try:
@@ -146,7 +148,7 @@ class _Run:
         player = Player(
             suite=unit.task.suite.prepare(data), backend=unit.model.backend, journal=journal, unit=unit.index,
             seeds=self.config.seeds, cache=cache, model_hash=self._model_hash(signature),
-            stop=lambda: self.stop.received is not None,
+            ledger=self.ledger,
             progress=lambda tally: self.options.listener(_progress(unit, total, tally)),
         )  # fmt: skip
         result = UnitResult(unit, scorer, signature, player.tally)
@@ -185,7 +187,7 @@ class _Run:
         """The model of a role, opened when it is first asked for."""
         if name not in self.roles:
             role = encoder_at(name) if is_source(name) and name not in self.config.roles else self.config.roles[name].backend
-            role.open(Resources(self.options.cache_dir, {}, self.say, self._checkpoint))
+            role.open(Resources(self.options.cache_dir, {}, self.say, self.ledger.checkpoint))
             self.roles[name] = role
             self.role_signatures[f"role {name}"] = dict(role.signature())
         return self.roles[name]
@@ -193,11 +195,7 @@ class _Run:
     def _resources(self, model: ModelConfig) -> Resources:
         for name in model.backend.needs_roles():
             self._role(name)
-        return Resources(self.options.cache_dir, dict(self.roles), self.say, self._checkpoint)
-
-    def _checkpoint(self) -> None:
-        if self.stop.received is not None:
-            raise Stopped
+        return Resources(self.options.cache_dir, dict(self.roles), self.say, self.ledger.checkpoint)
 
     def _close_roles(self) -> None:
         for role in self.roles.values():
@@ -218,8 +216,11 @@ class _Run:
             return None
         return stack.enter_context(RankingsFile(self.opened.folder / "runs", unit, self.say))
 
-    def _how_to_go_on(self) -> str:
-        return f"stopped; everything answered so far is in {self.opened.folder}\ngo on with: {self.options.command}"
+    def _how_to_go_on(self, reason: str) -> str:
+        kept = f"everything answered so far is in {self.opened.folder}"
+        if not reason:
+            return f"stopped; {kept}\ngo on with: {self.options.command}"
+        return f"stopped: {reason}; {kept}\ngo on, with more under budget: in the config, with: {self.options.command}"
 
 
 def _facts(backend: Backend) -> dict[str, Any]:

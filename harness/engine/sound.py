@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from harness.engine.ledger import Stopped
 from harness.errors import HarnessError
 from harness.protocols import Backend
 from harness.types import Call, Key, Label, Likelihoods, Number, Output, Ranking, Text, Vectors
@@ -14,7 +15,7 @@ from harness.types import Call, Key, Label, Likelihoods, Number, Output, Ranking
 def sound_outputs(backend: Backend, batch: Sequence[Call]) -> Iterator[Output]:
     """The outputs of a batch. Where the batch as a whole fails its calls are run one by one, and those that fail are errors.
 
-    A HarnessError goes through: it is about the model, not about one call.
+    A HarnessError goes through: it is about the model, not about one call. So does Stopped.
     """
     waiting = {call.key: call for call in batch}
     try:
@@ -23,7 +24,7 @@ def sound_outputs(backend: Backend, batch: Sequence[Call]) -> Iterator[Output]:
                 sound = _sound(output)
                 del waiting[output.key]
                 yield sound
-    except HarnessError:
+    except (HarnessError, Stopped):
         raise
     except Exception as error:  # the one place where a backend's failure becomes outputs with ``error``
         if len(batch) > 1:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from harness.codec import decode_output, dumps, loads
 from harness.engine.cache import Cache, cache_keys
 from harness.engine.journal import Entry, Journal, entry_of, request_hash
+from harness.engine.ledger import Ledger
 from harness.engine.sound import sound_outputs
 from harness.errors import BackendError, HarnessError
 from harness.protocols import Backend, Play, Suite
@@ -31,10 +32,6 @@ from harness.types import (
 )
 
 _FLUSH_SECONDS = 0.5
-
-
-class Stopped(Exception):
-    """The run was asked to stop; everything that was answered is in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +59,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """Plays the samples of one unit. ``stop()`` is asked between batches; ``progress()`` is called after each."""
+    """Plays the samples of one unit. The ledger may stop it between batches; ``progress()`` is called as answers come."""
 
     suite: Suite
     backend: Backend
@@ -71,7 +68,7 @@ class Player:
     seeds: Sequence[int]
     cache: Cache | None
     model_hash: str
-    stop: Callable[[], bool]
+    ledger: Ledger
     progress: Callable[[Tally], None]
     tally: Tally = field(default_factory=Tally)
 
@@ -98,37 +95,48 @@ class Player:
         known = {key: journaled[key] for key, asked in requests.items() if key in journaled and journaled[key].request == asked}
         self.tally.requests += len(calls)
         self.tally.resumed += len(known)
-        if not known and self.cache is not None:
+        for entry in known.values():
+            if not entry.cached:
+                self.ledger.add(entry.output)
+        if self.cache is not None and (not known or self.backend.independent):
             # a wave asks the cache once, before its first batch, so that a resumed run batches alike
-            known = self._from_cache(self.cache, calls, requests)
-            self.journal.write(self.unit, chunk, known.values())
-            self.tally.cached += len(known)
-        planned = [call for call in calls if not (call.key in known and known[call.key].cached)]
-        for batch in self.backend.batches(planned):
+            cached = self._from_cache(self.cache, [call for call in calls if call.key not in known], requests)
+            self.journal.write(self.unit, chunk, cached.values())
+            self.tally.cached += len(cached)
+            known |= cached
+        for batch in self.backend.batches(self._to_ask(calls, known)):
             if all(call.key in known for call in batch):
                 continue
-            if self.stop():
-                raise Stopped
+            self.ledger.checkpoint()
             self._run(chunk, batch, known, requests)
-            self.tally.under_way = max(self.tally.under_way, len(known))
-            self.progress(self.tally)
         lost = [call.key for call in calls if call.key not in known]
         if lost:
             raise BackendError(f"backend {self.backend.name}: batches() left out {len(lost)} of {len(calls)} calls")
         return known
+
+    def _to_ask(self, calls: Sequence[Call], known: Mapping[Key, Entry]) -> list[Call]:
+        """What goes to the backend to be put into batches; where they matter, what was answered by it before too."""
+        if self.backend.independent:
+            return [call for call in calls if call.key not in known]
+        return [call for call in calls if not (call.key in known and known[call.key].cached)]
 
     def _run(self, chunk: int, batch: Sequence[Call], known: dict[Key, Entry], requests: Mapping[Key, str]) -> None:
         """Run one batch and write what is new. A batch that a kill cut in two is run whole again: it is the same batch then."""
         calls = {call.key: call for call in batch}
         waiting: list[Entry] = []
         last_flush = time.monotonic()
-        for output in sound_outputs(self.backend, batch):
-            if output.key in known:
-                continue
-            waiting.append(entry_of(output, requests[output.key]))
-            if time.monotonic() - last_flush > _FLUSH_SECONDS:
-                self._write(chunk, waiting, known, calls)
-                waiting, last_flush = [], time.monotonic()
+        try:
+            for output in sound_outputs(self.backend, batch):
+                if output.key in known:
+                    continue
+                self.ledger.add(output)
+                waiting.append(entry_of(output, requests[output.key]))
+                if time.monotonic() - last_flush > _FLUSH_SECONDS:
+                    done, waiting, last_flush = waiting, [], time.monotonic()
+                    self._write(chunk, done, known, calls)
+        except (Exception, KeyboardInterrupt):  # what a backend gave before it was stopped, or failed as a whole, counts
+            self._write(chunk, waiting, known, calls)
+            raise
         self._write(chunk, waiting, known, calls)
 
     def _write(self, chunk: int, entries: Sequence[Entry], known: dict[Key, Entry], calls: Mapping[Key, Call]) -> None:
@@ -138,6 +146,8 @@ class Player:
             kept = [entry for entry in entries if entry.output.error is None]
             keys = cache_keys(self.model_hash, [(calls[entry.output.key], entry.request) for entry in kept])
             self.cache.put(zip(keys, [entry.line for entry in kept]))
+        self.tally.under_way = max(self.tally.under_way, len(known))
+        self.progress(self.tally)
 
     def _from_cache(self, cache: Cache, calls: Sequence[Call], requests: Mapping[Key, str]) -> dict[Key, Entry]:
         keys = cache_keys(self.model_hash, [(call, requests[call.key]) for call in calls])

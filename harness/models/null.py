@@ -44,6 +44,8 @@ class Null:
     summary: ClassVar[str] = "answers everything at once with nothing; for tests and for measuring overhead"
     provides: ClassVar[frozenset[type]] = frozenset(REQUEST_TYPES)
     cacheable: ClassVar[Cacheable] = "never"
+    independent: ClassVar[bool] = True
+    tuning: ClassVar[frozenset[str]] = frozenset({"latency_s"})
 
     text: str = ""
     latency_s: float = 0.0

@@ -37,6 +37,8 @@ class Replay:
     summary: ClassVar[str] = "answers stored in a JSONL file or in an earlier run"
     provides: ClassVar[frozenset[type]] = frozenset(REQUEST_TYPES)
     cacheable: ClassVar[Cacheable] = "never"
+    independent: ClassVar[bool] = True
+    tuning: ClassVar[frozenset[str]] = frozenset()
 
     path: Path | Mapping[str, Path]
     model: str | None = None

@@ -47,6 +47,8 @@ class SentenceEncoder:
     summary: ClassVar[str] = "sentence encoder run here with sentence-transformers"
     provides: ClassVar[frozenset[type]] = frozenset({Embed})
     cacheable: ClassVar[Cacheable] = "always"
+    independent: ClassVar[bool] = False
+    tuning: ClassVar[frozenset[str]] = frozenset({"device", "threads", "batch_size"})
 
     def __post_init__(self) -> None:
         parse_source(self.source)

@@ -40,6 +40,8 @@ class Bm25:
     summary: ClassVar[str] = "BM25 retrieval over the task's corpus (bm25s)"
     provides: ClassVar[frozenset[type]] = frozenset({Rank})
     cacheable: ClassVar[Cacheable] = "always"
+    independent: ClassVar[bool] = True
+    tuning: ClassVar[frozenset[str]] = frozenset()
 
     stemmer: str | None = "english"
     stop_words: str | None = "english"

@@ -49,6 +49,8 @@ class Dense:
     summary: ClassVar[str] = "dense retrieval with an encoder over the task's corpus (faiss, exact)"
     provides: ClassVar[frozenset[type]] = frozenset({Rank})
     cacheable: ClassVar[Cacheable] = "always"
+    independent: ClassVar[bool] = False
+    tuning: ClassVar[frozenset[str]] = frozenset({"batch_size"})
 
     encoder: str = "encoder"
     batch_size: int = 64

@@ -44,6 +44,8 @@ class Echo:
     name: ClassVar[str] = "echo"
     summary: ClassVar[str] = "last word in capitals"
     provides: ClassVar[frozenset[type]] = frozenset({Generate})
+    independent: ClassVar[bool] = False
+    tuning: ClassVar[frozenset[str]] = frozenset()
     cacheable: str = "always"
     batch: int = 4
     fail_on: str = "\0"

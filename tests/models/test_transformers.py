@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import random
 import sys
@@ -32,7 +31,7 @@ from harness.types import (
     Prompt,
     Text,
 )
-from tests.models.real import SMOLLM2
+from tests.models.real import SMOLLM2, with_loaded
 
 SUBJECTS = ("the sea", "a small engine", "bread", "the moon", "an old library", "rain", "chess", "the heart")
 TEXT = ("The lighthouse keeper climbed 112 steps every evening.\n\n He lit the lamp, wrote the hour in a book, "
@@ -69,7 +68,7 @@ def twin_logprobs(model: Transformers, context: list[int], continuation: list[in
     """The slow, obvious way: one sequence, no padding, log-softmax of every position in float64."""
     import torch
 
-    loaded = model._require()
+    loaded = model._require().loaded
     with torch.inference_mode():
         logits = loaded.model(torch.tensor([context + continuation])).logits[0].double()
     logprobs = logits.log_softmax(-1)
@@ -81,7 +80,7 @@ def twin_logprobs(model: Transformers, context: list[int], continuation: list[in
 
 def test_the_converted_tokenizer_is_the_one_of_smollm2_instruct(language_model: Transformers) -> None:
     # https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct: tokenizer_config.json and generation_config.json.
-    loaded = language_model._require()
+    loaded = language_model._require().loaded
     tokenizer = loaded.prompts.tokenizer
     assert (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, tokenizer.unk_token) == (
         "<|im_start|>", "<|im_end|>", "<|im_end|>", "<|endoftext|>")
@@ -100,7 +99,7 @@ def test_the_converted_tokenizer_is_the_one_of_smollm2_instruct(language_model: 
     ("in 1999, yes", ["in", "Ġ", "1", "9", "9", "9", ",", "Ġyes"]),
 ])
 def test_digits_stand_apart_from_the_blanks_before_them(language_model: Transformers, written: str, tokens: list[str]) -> None:
-    prompts = language_model._require().prompts
+    prompts = language_model._require().loaded.prompts
     assert prompts.tokenizer.convert_ids_to_tokens(prompts.encode(written)) == tokens
 
 
@@ -110,7 +109,7 @@ def test_the_converted_weights_are_the_dequantised_ones(language_model: Transfor
 
     reader = gguf.GGUFReader(resolve(SMOLLM2, Path(platformdirs.user_cache_dir("harness-eval")), print).path)
     tensors = {tensor.name: tensor for tensor in reader.tensors}
-    weights = dict(language_model._require().model.named_parameters())
+    weights = dict(language_model._require().loaded.model.named_parameters())
     for stored, name in [("blk.7.ffn_down.weight", "model.layers.7.mlp.down_proj.weight"),
                          ("token_embd.weight", "model.embed_tokens.weight"), ("output_norm.weight", "model.norm.weight")]:
         wanted = gguf.dequantize(tensors[stored].data, tensors[stored].tensor_type)
@@ -130,7 +129,7 @@ def test_log_likelihoods_equal_an_unpadded_pass(
     language_model: Transformers, prefix: str, cut: tuple[str, str], continuations: tuple[str, ...]
 ) -> None:
     scored = likelihoods(one(language_model, LogLikelihood(prefix, continuations)))
-    encode = language_model._require().prompts.bare
+    encode = language_model._require().loaded.prompts.bare
     for index, continuation in enumerate(continuations):
         context = encode(cut[0])
         ids = encode(cut[0] + cut[1] + continuation)[len(context) :]
@@ -140,13 +139,13 @@ def test_log_likelihoods_equal_an_unpadded_pass(
 
 def test_an_empty_prefix_is_the_one_token_bos(language_model: Transformers) -> None:
     scored = likelihoods(one(language_model, LogLikelihood("", ("Paris is",))))
-    ids = language_model._require().prompts.bare("Paris is")
+    ids = language_model._require().loaded.prompts.bare("Paris is")
     assert scored.logprobs[0] == pytest.approx(sum(twin_logprobs(language_model, [1], ids)), abs=1e-4)
     assert scored.n_tokens == (len(ids),)
 
 
 def test_a_conversation_is_a_prefix_through_the_template(language_model: Transformers) -> None:
-    prompts = language_model._require().prompts
+    prompts = language_model._require().loaded.prompts
     rendered = prompts.render(chat("Is water wet? Answer yes or no."))
     as_chat = likelihoods(one(language_model, LogLikelihood(chat("Is water wet? Answer yes or no."), ("Yes", "No"))))
     as_text = likelihoods(one(language_model, LogLikelihood(rendered, ("Yes", "No"))))
@@ -163,9 +162,8 @@ def test_is_greedy_says_whether_greedy_decoding_would_write_it(language_model: T
 
 
 def test_a_prefix_too_long_loses_its_beginning_and_says_so(language_model: Transformers) -> None:
-    small = dataclasses.replace(language_model)
-    small._loaded = dataclasses.replace(language_model._require(), max_length=12)
-    encode = language_model._require().prompts.bare
+    small = with_loaded(language_model, max_length=12)
+    encode = language_model._require().loaded.prompts.bare
     long, continuation = " ".join(SUBJECTS * 3), " tea"
     ids = encode(long + continuation)
     output = one(small, LogLikelihood(long, (continuation,)))
@@ -202,7 +200,7 @@ def prompts_of_many_lengths() -> list[Prompt]:
 def test_greedy_text_does_not_depend_on_the_batch_and_equals_generate(language_model: Transformers) -> None:
     import torch
 
-    loaded = language_model._require()
+    loaded = language_model._require().loaded
     calls = [Call(Key(str(i)), Generate(prompt, Decoding(max_tokens=5 + i % 3)))
              for i, prompt in enumerate(prompts_of_many_lengths())]
     together = answered(language_model, calls)
@@ -227,7 +225,7 @@ def test_positions_count_from_each_rows_own_beginning(language_model: Transforme
         torch.manual_seed(0)
         config = GPT2Config(vocab_size=500, n_positions=64, n_embd=32, n_layer=2, n_head=2, initializer_range=0.5)
         model = GPT2LMHeadModel(config).eval()
-    tokenizer = language_model._require().prompts.tokenizer
+    tokenizer = language_model._require().loaded.prompts.tokenizer
     tasks = [Task(list(range(20, 20 + length)), Decoding(max_tokens=8 + length % 4), seed=0) for length in (3, 30, 11, 1)]
     together = write(model, tokenizer, tasks, frozenset())
     assert [row.text for row in together] == [write(model, tokenizer, [task], frozenset())[0].text for task in tasks]
@@ -308,14 +306,13 @@ def test_length_and_end_token_are_told_apart(language_model: Transformers) -> No
 
 
 def test_a_prompt_too_long_leaves_room_for_what_is_written(language_model: Transformers) -> None:
-    small = dataclasses.replace(language_model)
-    small._loaded = dataclasses.replace(language_model._require(), max_length=20)
+    small = with_loaded(language_model, max_length=20)
     long = " ".join(SUBJECTS * 3)
     output = one(small, Generate(long, Decoding(max_tokens=5)))
     assert output.truncated
     assert output.usage is not None
     assert output.usage.input_tokens == 15
-    prompts = language_model._require().prompts
+    prompts = language_model._require().loaded.prompts
     kept = prompts.tokenizer.decode(prompts.encode(long)[-15:])
     assert text(output) == text(one(language_model, Generate(kept, Decoding(max_tokens=5))))
 
@@ -325,16 +322,15 @@ def test_a_prompt_too_long_leaves_room_for_what_is_written(language_model: Trans
 
 def test_the_perplexity_of_a_text_is_read_after_bos(language_model: Transformers) -> None:
     scored = likelihoods(one(language_model, Perplexity(TEXT)))
-    ids = language_model._require().prompts.bare(TEXT)
+    ids = language_model._require().loaded.prompts.bare(TEXT)
     assert scored.logprobs == pytest.approx((sum(twin_logprobs(language_model, [1], ids)),), abs=1e-3)
     assert scored.n_tokens == (len(ids),)
     assert (scored.n_words, scored.n_bytes) == (len(TEXT.split()), len(TEXT.encode()))
 
 
 def test_a_long_text_is_scored_in_rolling_windows(language_model: Transformers) -> None:
-    small = dataclasses.replace(language_model)
-    small._loaded = dataclasses.replace(language_model._require(), max_length=16)
-    ids = language_model._require().prompts.bare(TEXT)
+    small = with_loaded(language_model, max_length=16)
+    ids = language_model._require().loaded.prompts.bare(TEXT)
     assert 32 < len(ids) < 48
     # Two full windows, each after one token, and the rest after as much as fits: what lm-eval's windows say.
     rest = len(ids) - 32
@@ -348,8 +344,7 @@ def test_a_long_text_is_scored_in_rolling_windows(language_model: Transformers) 
 
 
 def test_batches_keep_the_budget_and_do_not_depend_on_the_order_of_calls(language_model: Transformers) -> None:
-    tight = dataclasses.replace(language_model)
-    tight._loaded = loaded = dataclasses.replace(language_model._require(), batch_tokens=120)
+    tight = with_loaded(language_model, batch_tokens=120)
     rng = random.Random(0)
     calls = [Call(Key(str(i)), Generate("word " * rng.randint(1, 60), Decoding(max_tokens=10))) for i in range(20)]
     calls += [Call(Key(f"ll{i}"), LogLikelihood("word " * rng.randint(1, 60), (" a", " b")[: 1 + i % 2])) for i in range(20)]
@@ -358,12 +353,18 @@ def test_batches_keep_the_budget_and_do_not_depend_on_the_order_of_calls(languag
     assert sorted(call.key.sample_id for batch in batches for call in batch) == sorted(call.key.sample_id for call in calls)
     for batch in batches:
         assert len({type(call.request) for call in batch}) == 1
-        widths, rows = zip(*(loaded.size(call) for call in batch))
+        widths, rows = zip(*(size(tight, call) for call in batch))
         assert len(batch) == 1 or max(widths) * sum(rows) <= 120
     # Full, too: no two neighbours of a kind could have been one.
     assert len(batches) < len(calls) / 1.5
     rng.shuffle(calls)
     assert tight.batches(calls) == batches
+
+
+def size(backend: Transformers, call: Call) -> tuple[int, int]:
+    """The widest row and the number of rows that a call takes."""
+    opened = backend._require()
+    return (opened.writer._width(call), 1) if isinstance(call.request, Generate) else opened.scorer._size(call)
 
 
 def test_one_bad_call_does_not_spoil_its_batch(language_model: Transformers) -> None:
@@ -378,24 +379,23 @@ def test_one_bad_call_does_not_spoil_its_batch(language_model: Transformers) -> 
 
 
 def test_a_template_that_refuses_makes_an_error_of_that_call(language_model: Transformers) -> None:
-    loaded = language_model._require()
+    loaded = language_model._require().loaded
     tokenizer = copy.deepcopy(loaded.prompts.tokenizer)
     tokenizer.chat_template = ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn, please') }}"
                                "{% endif %}{{ messages[0]['content'] }}\n")
-    strict = dataclasses.replace(language_model)
-    strict._loaded = dataclasses.replace(loaded, prompts=Prompts(tokenizer, "auto"))
+    strict = with_loaded(language_model, prompts=Prompts(tokenizer, "auto"))
     outputs = list(strict.run([Call(Key("a"), Generate(chat("Hi", "Be kind."), Decoding(max_tokens=2)))]))
     assert [str(out.error).endswith("no system turn, please") for out in outputs] == [True]
 
 
 def test_the_chat_template_option(language_model: Transformers) -> None:
-    bare = copy.deepcopy(language_model._require().prompts.tokenizer)
+    bare = copy.deepcopy(language_model._require().loaded.prompts.tokenizer)
     bare.chat_template = None
     with pytest.raises(BackendError, match="no chat template"):
         Prompts(bare, True)
     conversation = chat("Hi", "Be kind.")
     assert Prompts(bare, "auto").render(conversation) == "Be kind.\n\nHi"
-    templated = language_model._require().prompts.tokenizer
+    templated = language_model._require().loaded.prompts.tokenizer
     assert Prompts(templated, False).render(conversation) == "Be kind.\n\nHi"
     begun = (*conversation, Message("assistant", "Hello"))
     assert Prompts(templated, True).render(begun).endswith("<|im_start|>assistant\nHello")
@@ -405,7 +405,7 @@ def test_the_chat_template_option(language_model: Transformers) -> None:
 def test_bos_is_added_where_the_tokenizer_does_and_never_twice(language_model: Transformers) -> None:
     from tokenizers.processors import TemplateProcessing
 
-    tokenizer = copy.deepcopy(language_model._require().prompts.tokenizer)
+    tokenizer = copy.deepcopy(language_model._require().loaded.prompts.tokenizer)
     tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
         single="<|im_start|> $A <|im_end|>", pair="$A $B", special_tokens=[("<|im_start|>", 1), ("<|im_end|>", 2)])
     prompts = Prompts(tokenizer, "auto")
