@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.config import RunConfig, load_run
+from harness.config.devices import on_device
 from harness.engine.events import Listener
 from harness.engine.plan import Plan, make_plan
 from harness.engine.preview import FirstPrompt, first_prompts
@@ -78,6 +79,7 @@ def run(
     *,
     results: str | Path = "results",
     overrides: Sequence[str] = (),
+    device: str | None = None,
     cache_dir: str | Path | None = None,
     use_cache: bool = True,
     new: bool = False,
@@ -91,6 +93,7 @@ def run(
     config : the YAML file.
     results : the folder that gets the run's folder.
     overrides : ``"models.a.dtype=float32"``, as with ``--set``.
+    device : where every model and role that runs here shall run: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     cache_dir : where answers, weights and indexes are kept; None: the user's cache folder.
     use_cache : False asks every model anew (weights and indexes are still kept).
     new : start a new run even if an unfinished one has the same plan.
@@ -99,6 +102,7 @@ def run(
     Raises ConfigError, DataError, BackendError …: every one a HarnessError with its exit code; Interrupted on Ctrl-C.
     """
     loaded = load_run(Path(config), overrides)
+    loaded = loaded if device is None else on_device(loaded, device)
     options = RunOptions(
         results=Path(results), cache_dir=cache_folder(cache_dir), use_cache=use_cache, new=new, listener=listener,
         command=command or f"harness run {config}",
