@@ -30,7 +30,7 @@ metrics: [exact_match]
 """
 
 
-@pytest.fixture()
+@pytest.fixture
 def config(tmp_path: Path) -> Path:
     (tmp_path / "rows.jsonl").write_text('{"q": "1", "a": "2"}\n')
     (tmp_path / "task.yaml").write_text(TASK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from harness.config import Cell, ModelConfig, RunConfig
+from harness.config import ModelConfig, RunConfig
 from harness.errors import UsageError
 
 
