@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
@@ -16,14 +15,11 @@ from harness.metrics.references import MeanOverReferences, Measured, References,
 from harness.metrics.rougeskip import skip_bigrams, weighted_lcs
 from harness.metrics.rougetokens import Alphabet, RougeTokens, rouge_tokens
 from harness.metrics.stemming import Stems
+from harness.metrics.wording import vanishing_letters, vanishing_warning
 from harness.types import FloatArray, Sample
 
 Kind = Literal["1", "2", "3", "4", "5", "6", "7", "8", "9", "L", "Lsum", "S", "SU", "W"]
 Measure = Literal["f", "p", "r"]
-
-_LOOKED_AT = 1000
-"""Samples that are looked at for letters that vanish."""
-_TOO_MANY = 0.2
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,16 +94,10 @@ class Rouge(MeanOverReferences):
     def prepare(self, samples: Iterable[Sample]) -> Rouge:
         if self._alphabet != "ascii":
             return self
-        texts = [text for sample in itertools.islice(samples, _LOOKED_AT) for text in sample.references]
-        letters = [letter for text in texts for letter in text if letter.isalpha()]
-        lost = sum(not letter.isascii() for letter in letters)
-        return replace(self, vanishing=lost / len(letters) if letters else 0.0)
+        return replace(self, vanishing=vanishing_letters(samples))
 
     def warnings(self) -> tuple[str, ...]:
-        if self.vanishing <= _TOO_MANY:
-            return ()
-        what = f"tokenize=ascii, rouge-score's own, deletes {self.vanishing:.0%} of the letters of the references"
-        return (f"{self.spec}: {what}; set the task's language, or tokenize=unicode",)
+        return vanishing_warning(self, self.vanishing)
 
     def signature(self) -> str:
         return super(Rouge, replace(self, tokenize=self._alphabet)).signature()

@@ -55,16 +55,10 @@ class WordMetric(Metric):
     def prepare(self, samples: Iterable[Sample]) -> Self:
         if self.scheme != "ascii":
             return self
-        texts = [text for sample in itertools.islice(samples, _LOOKED_AT) for text in _texts_of(sample)]
-        letters = [letter for text in texts for letter in text if letter.isalpha()]
-        lost = sum(not letter.isascii() for letter in letters)
-        return replace(self, vanishing=lost / len(letters) if letters else 0.0)
+        return replace(self, vanishing=vanishing_letters(samples))
 
     def warnings(self) -> tuple[str, ...]:
-        if self.vanishing <= _TOO_MANY:
-            return ()
-        what = f"tokenize=ascii deletes {self.vanishing:.0%} of the letters of the samples"
-        return (f"{self.spec}: {what}; set the task's language, or tokenize=unicode",)
+        return vanishing_warning(self, self.vanishing)
 
     def signature(self) -> str:
         return super(WordMetric, replace(self, tokenize=self.scheme)).signature()
@@ -72,6 +66,21 @@ class WordMetric(Metric):
     @property
     def scheme(self) -> Scheme:
         return self.tokenize or "ascii"
+
+
+def vanishing_letters(samples: Iterable[Sample]) -> float:
+    """The share of the letters of these samples (the first thousand) that ``tokenize=ascii`` takes for white space."""
+    texts = (text for sample in itertools.islice(samples, _LOOKED_AT) for text in _texts_of(sample))
+    letters = [letter for text in texts for letter in text if letter.isalpha()]
+    return sum(not letter.isascii() for letter in letters) / len(letters) if letters else 0.0
+
+
+def vanishing_warning(metric: Metric, share: float) -> tuple[str, ...]:
+    """What the user should know where too many letters vanish."""
+    if share <= _TOO_MANY:
+        return ()
+    what = f"tokenize=ascii deletes {share:.0%} of the letters of the samples"
+    return (f"{metric.spec}: {what}; set the task's language, or tokenize=unicode",)
 
 
 def _texts_of(sample: Sample) -> Sequence[str]:
