@@ -25,7 +25,7 @@ from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.roles import encoder_at, is_source, wanted_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.waves import Player, Tally
-from harness.errors import DataError, Interrupted
+from harness.errors import DataError, Interrupted, ServiceDown
 from harness.metrics.systemcost import flops_per_token, peak_memory
 from harness.protocols import Backend, Resources, TaskView
 from harness.store import SampleWriter, write_record
@@ -52,7 +52,8 @@ class RunOptions:
 def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
     """Do what the plan says. ``publish`` writes what belongs beside the record (leaderboards) just before the folder is closed.
 
-    Raises Interrupted on Ctrl-C or SIGTERM, after everything that was answered is on disk.
+    Raises Interrupted on Ctrl-C or SIGTERM, or when a budget is spent, and ServiceDown when a service answers nobody any more:
+    after everything that was answered is on disk.
     """
     config = plan.config
     notes: list[str] = []
@@ -109,6 +110,9 @@ class _Run:
             except Stopped as stopped:
                 writer.abort()
                 raise Interrupted(self._how_to_go_on(stopped.reason), stopped.exit_code or self.stop.exit_code) from None
+            except ServiceDown as down:
+                writer.abort()
+                raise ServiceDown(f"{down}\n{self._how_to_go_on()}") from down
             except BaseException:
                 writer.abort()
                 raise
@@ -216,7 +220,7 @@ class _Run:
             return None
         return stack.enter_context(RankingsFile(self.opened.folder / "runs", unit, self.say))
 
-    def _how_to_go_on(self, reason: str) -> str:
+    def _how_to_go_on(self, reason: str = "") -> str:
         kept = f"everything answered so far is in {self.opened.folder}"
         if not reason:
             return f"stopped; {kept}\ngo on with: {self.options.command}"

@@ -6,15 +6,18 @@ import dataclasses
 import json
 import os
 import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from harness.config import Budget
 from harness.engine.run import exit_code, run_plan
-from harness.errors import BackendError, Interrupted
+from harness.errors import BackendError, Interrupted, ServiceDown
 from harness.store import JOURNAL, RECORD, read_record, read_samples, run_folders
-from harness.types import RunRecord
+from harness.types import Call, Output, RunRecord
 from tests.engine.toys import Echo, TwoSteps, options, plan
 
 
@@ -286,3 +289,62 @@ def test_the_folder_says_what_was_run(tmp_path: Path) -> None:
     }
     assert written["data_fingerprints"]["words"]["n"] == 7
     assert record.run_id.split("-")[1] == "toy"
+
+
+# ── stopping for another reason than a signal ──
+
+
+def test_a_budget_that_is_spent_stops_the_run_and_more_of_it_goes_on(tmp_path: Path) -> None:
+    # four tokens an output: after the first batch of two 8 are used
+    stopped = Echo(batch=2)
+    with pytest.raises(Interrupted, match="budget.max_tokens is 8 and 8 are used") as error:
+        run_plan(plan(stopped, budget=Budget(max_tokens=8)), options(tmp_path), nothing)
+    assert error.value.exit_code == 4
+    assert stopped.batch_sizes == [2]
+    again = Echo(batch=2)
+    with pytest.raises(Interrupted, match="16 are used"):
+        run_plan(plan(again, budget=Budget(max_tokens=12)), options(tmp_path, use_cache=False), nothing)
+    assert again.batch_sizes == [2], "what was answered before it was stopped is used already"
+    last = Echo(batch=2)
+    record = run_plan(plan(last), options(tmp_path, use_cache=False), nothing)
+    assert len(last.asked) == 7 - 4
+    assert texts(record) == texts(run_plan(plan(Echo(batch=2)), options(tmp_path / "unbroken"), nothing))
+
+
+def test_a_service_that_is_down_leaves_a_run_that_can_go_on(tmp_path: Path) -> None:
+    def down(batches: int) -> None:
+        if batches == 2:
+            raise ServiceDown("echo: nobody answers")
+
+    with pytest.raises(ServiceDown, match="echo: nobody answers\nstopped; everything answered so far is in") as error:
+        run_plan(plan(Echo(batch=2, on_batch=down)), options(tmp_path), nothing)
+    assert error.value.exit_code == 4
+    again = Echo(batch=2)
+    run_plan(plan(again), options(tmp_path, use_cache=False), nothing)
+    assert len(again.asked) == 7 - 4, "what came before the end of the service counts"
+
+
+@dataclass
+class Service(Echo):
+    """Answers that need no batch; it goes down after ``answers`` of them."""
+
+    independent: ClassVar[bool] = True
+    answers: int = 1000
+
+    def run(self, calls: Sequence[Call]) -> Iterator[Output]:
+        for number, output in enumerate(super().run(calls)):
+            if number == self.answers:
+                raise ServiceDown("gone")
+            yield output
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_of_independent_answers_only_the_lost_ones_are_asked_again(tmp_path: Path, use_cache: bool) -> None:
+    with pytest.raises(ServiceDown):
+        run_plan(plan(Service(batch=100, answers=3)), options(tmp_path, use_cache=use_cache), nothing)
+    again = Service(batch=100)
+    record = run_plan(plan(again), options(tmp_path, use_cache=use_cache), nothing)
+    assert [sample for sample, *_ in again.asked] == ["s3", "s2", "s1", "s0"]
+    assert texts(record) == [(f"s{i}", 0, word, None) for i, word in enumerate("ABCDEFG")]
+    (unit,) = record.counts["units"].values()
+    assert (unit["resumed"], unit["cached"], unit["requests"]) == (3, 0, 7)

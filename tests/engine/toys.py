@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.config import Cell, ModelConfig, RunConfig, TaskConfig
+from harness.config import Budget, Cell, ModelConfig, RunConfig, TaskConfig
 from harness.engine.plan import Plan, make_plan
 from harness.engine.run import RunOptions
 from harness.plugins import metric
@@ -133,6 +133,7 @@ def rows(*words: str) -> tuple[Mapping[str, Any], ...]:
 def plan(
     backend: Any, words: Sequence[str] = ("a", "b", "c", "d", "e", "f", "g"), *, suite: Suite | None = None,
     seeds: tuple[int, ...] = (0,), name: str = "toy", sample: Mapping[str, Any] | None = None, data: Any = None,
+    budget: Budget | None = None,
 ) -> Plan:  # fmt: skip
     """A plan of one model on one task."""
     suite = suite or OneStep()
@@ -146,7 +147,7 @@ def plan(
         document={"suite": suite.name, "data": {"rows": len(source.data)}, "sample": mapping},
     )  # fmt: skip
     cell = Cell({}, {"echo": model}, (task,))
-    return make_plan(RunConfig(name=name, path=Path("toy.yaml"), cells=(cell,), roles={}, seeds=seeds))
+    return make_plan(RunConfig(name=name, path=Path("toy.yaml"), cells=(cell,), roles={}, seeds=seeds, budget=budget))
 
 
 def options(tmp_path: Path, **changes: Any) -> RunOptions:
