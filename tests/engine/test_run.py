@@ -297,7 +297,7 @@ def test_the_folder_says_what_was_run(tmp_path: Path) -> None:
 def test_a_budget_that_is_spent_stops_the_run_and_more_of_it_goes_on(tmp_path: Path) -> None:
     # four tokens an output: after the first batch of two 8 are used
     stopped = Echo(batch=2)
-    with pytest.raises(Interrupted, match="budget.max_tokens is 8 and 8 are used") as error:
+    with pytest.raises(Interrupted, match=r"budget\.max_tokens is 8 and 8 are used") as error:
         run_plan(plan(stopped, budget=Budget(max_tokens=8)), options(tmp_path), nothing)
     assert error.value.exit_code == 4
     assert stopped.batch_sizes == [2]
