@@ -124,7 +124,7 @@ def footnotes(record: RunRecord) -> list[str]:
     """What a reader of the standings has to know: how sure, how ranked, what is missing and why."""
     shown = blocks(record)
     notes = [note for note in (_intervals(record), _ranking(shown), _gaps(shown)) if note]
-    return [*notes, *_missing(record)]
+    return [*notes, *_missing(record), *_cut_short(record)]
 
 
 def _intervals(record: RunRecord) -> str:
@@ -177,6 +177,17 @@ def _missing(record: RunRecord) -> Iterator[str]:
                 yield f"{where}: {row['n_missing']} of {row['n'] + row['n_missing']} samples missing{_range(row)}{unranked}."
             elif reasons.get((row["entry"], task["task"])):
                 yield f"{where}: {reasons[row['entry'], task['task']]}."
+
+
+def _cut_short(record: RunRecord) -> Iterator[str]:
+    """One line for every unit whose prompts were cut to fit the model, or whose texts were not finished."""
+    for name, counts in record.counts["units"].items():
+        prompts = counts.get("tokens", {}).get("truncated_rows", 0)
+        texts = counts.get("finish_reasons", {}).get("length", 0)
+        facts = [f"{prompts} of {counts['rows']} prompts were cut to fit the model's context"] if prompts else []
+        facts += [f"{texts} of {counts['rows']} texts ended at max_tokens"] if texts else []
+        if facts:
+            yield f"{name}: {'; '.join(facts)}."
 
 
 def _range(row: Mapping[str, Any]) -> str:
