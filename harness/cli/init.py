@@ -45,7 +45,7 @@ def write_starter(kind: str, folder: Path) -> list[Path]:
 
 
 def command(
-    kind: Annotated[str, typer.Argument(help="generation, classification, retrieval or nightly")] = "generation",
+    kind: Annotated[str, typer.Argument(help="app, generation, classification, retrieval or nightly")] = "generation",
     folder: Annotated[Path, typer.Option("--dir", help="where to write")] = Path(),
     as_json: Json = False,
 ) -> None:

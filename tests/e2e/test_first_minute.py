@@ -28,6 +28,12 @@ CAPITALS = {
     "chrf": 58.70020145,  # sacrebleu 2.6.0, corpus_chrf
 }
 EXPECTED: Mapping[str, Mapping[str, float]] = {
+    "app": {
+        # F1 of words without articles: 2 · shared / (words of the passage + words of the answer)
+        "token_f1": (8 / 21 + 12 / 24 + 14 / 23 + 14 / 23 + 14 / 22 + 10 / 19 + 10 / 19 + 12 / 20) / 8,
+        "rouge_l": 0.5274452861952862,  # rouge-score 0.1.2
+        "chrf": 68.7699611386956,  # sacrebleu 2.6.0, corpus_chrf
+    },
     "generation": CAPITALS,
     "nightly": CAPITALS,
     # Five of six are right; the fifth, neutral, was taken for glad. Precision and recall: glad 2/3 and 2/2, neutral 1/1 and
@@ -48,9 +54,10 @@ EXPECTED: Mapping[str, Mapping[str, float]] = {
         "precision@1": 4 / 5,
     },
 }
-SAMPLES = {"generation": 6, "nightly": 6, "classification": 6, "retrieval": 5}
-ENTRY = {"generation": "stored", "nightly": "candidate", "classification": "stored", "retrieval": "bm25"}
+SAMPLES = {"app": 8, "generation": 6, "nightly": 6, "classification": 6, "retrieval": 5}
+ENTRY = {"app": "mine", "generation": "stored", "nightly": "candidate", "classification": "stored", "retrieval": "bm25"}
 FIRST_PROMPT = {
+    "app": "When is the reading room open on Saturdays?",
     "generation": "[system]\nYou answer with a name and nothing else.\n\n[user]\nWhat is the capital of Kenya?",
     "nightly": "[system]\nYou answer with a name and nothing else.\n\n[user]\nWhat is the capital of Kenya?",
     "retrieval": "how often should I rinse the filter",
@@ -61,6 +68,7 @@ FIRST_PROMPT = {
 def harness(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Harness:
     """The command line in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "app", raising=False)  # the starter's, of another test's folder
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
     return Harness(capsys)
 
