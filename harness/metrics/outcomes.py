@@ -141,6 +141,11 @@ class RefusalRate(ShareOfOutputs):
             self.require(_is_pattern(self.pattern), "pattern", "a regular expression")
             object.__setattr__(self, "_compiled", re.compile(self.pattern, re.IGNORECASE))
 
+    @property
+    def may_hang(self) -> bool:
+        """The phrases' patterns always come to an end."""
+        return self.pattern is not None
+
     def is_so(self, output: Output) -> bool | str:
         if not isinstance(output.answer, Text):
             return wrong_kind(output, "Text")

@@ -77,7 +77,8 @@ class RegexMatch(TextRows):
     flags : letters out of ``imsx``, as in Python: ignore case, ``^$`` at each line, ``.`` also a line's end, verbose.
 
     Statistics: ``hit`` (0 or 1) and 1, a row a sample. A reference that is no regular expression makes a missing row. No rows:
-    NaN. Patterns are those of Python's ``re``; one that backtracks without end holds the run up.
+    NaN. Patterns are those of Python's ``re``; in a run, a sample on which one backtracks without end is missing (see
+    ``scoring.timeout_s``).
 
     >>> RegexMatch(r"\\b[A-D]\\b").over(["Answer: B", "none of them"], ["", ""]).value
     0.5
@@ -103,6 +104,11 @@ class RegexMatch(TextRows):
             self._compiled(self.pattern)
         except re.error as error:
             raise MetricError(f"{self.name}: pattern must be a regular expression, got {self.pattern!r} ({error})") from error
+
+    @property
+    def may_hang(self) -> bool:
+        """The parameter's pattern and those of the references are somebody's own."""
+        return True
 
     def beside(self, sample: Sample, output: Output) -> Sequence[str] | str:
         return super().beside(sample, output) if self.pattern is None else (self.pattern,)

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.metrics.numbering import numbered
 from harness.metrics.stemming import Stems
 from harness.metrics.tokenize import IntArray, Tokens, character_table, code_points
 
@@ -109,10 +110,6 @@ def numbered_words(letters: Letters, ends: IntArray) -> tuple[IntArray, Callable
 
     Word i is ``letters[ends[i]:ends[i + 1]]``, bytes of UTF-8 or code points.
     """
-    import pyarrow as pa
-
-    buffers = [None, pa.py_buffer(ends * letters.itemsize), pa.py_buffer(letters)]
-    encoded = pa.Array.from_buffers(pa.large_binary(), len(ends) - 1, buffers).dictionary_encode()
+    codes, words = numbered(letters, ends)
     encoding = "utf-8" if letters.itemsize == 1 else "utf-32-le"
-    ids: IntArray = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return ids, lambda: [word.decode(encoding, "surrogatepass") for word in encoded.dictionary.to_pylist()]
+    return codes.astype(np.int64), lambda: [word.decode(encoding, "surrogatepass") for word in words.to_pylist()]

@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.metrics.numbering import numbered
+
 IntArray: TypeAlias = NDArray[np.int64]
 Units: TypeAlias = NDArray[np.uint8] | NDArray[np.uint32]
 Flags: TypeAlias = NDArray[np.bool_]
@@ -146,10 +148,4 @@ def _identities(units: Units, starts: IntArray) -> NDArray[Any]:
 
     What separates tokens is a piece as well: to number it costs less than to take it out of the array.
     """
-    import pyarrow as pa
-
-    offsets = np.append(starts, len(units)) * units.itemsize
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(units))]
-    encoded = pa.Array.from_buffers(pa.large_binary(), len(starts), buffers).dictionary_encode()
-    ids: NDArray[Any] = encoded.indices.to_numpy(zero_copy_only=False)
-    return ids
+    return numbered(units, np.append(starts, len(units)))[0]
