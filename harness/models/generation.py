@@ -3,38 +3,87 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
-from harness.models.devices import padded
-from harness.models.scoring import logits_at
+from harness.models.constraints import Constraint
+from harness.models.drawing import Drawn, draw
+from harness.models.plainrows import PlainRows
+from harness.types import Call, Decoding
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from harness.types import Call, Decoding
+_SPARE = 8
+"""Tokens beyond a stop string's bytes that are looked through for it: some may bring no text at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One text to write: the prompt's token ids, how to sample, and the seed of this row's own random numbers."""
+    """One text to write: the prompt's token ids, how to sample, the seed of this row's own random numbers, and what makes the
+    constraint that the text is held to."""
 
     prompt: Sequence[int]
     decoding: Decoding
     seed: int
+    constraint: Callable[[], Constraint] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written. ``n_tokens`` counts every token drawn, the end token and those behind a stop string's cut too."""
+    """What was written. ``n_tokens`` counts every token drawn, the end token and those behind a stop string's cut too.
+
+    ``first_token_s`` and ``seconds`` run from when the row's prompt began to be read. ``token_logprobs`` and
+    ``token_entropies`` are there where the task's decoding asks for them: of the tokens that hold any of ``text``, so neither
+    of the end token nor of those that lie wholly behind a stop string's beginning.
+    """
 
     text: str
     n_tokens: int
     finish_reason: Literal["stop", "length"]
     first_token_s: float
+    seconds: float
+    token_logprobs: tuple[float, ...] | None = None
+    token_entropies: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """A text that cannot be written any further, and why."""
+
+    reason: str
+
+
+class Rows(Protocol):
+    """The model's side of the loop. Rows are named by their index; those that are admitted come last."""
+
+    @property
+    def refills(self) -> bool:
+        """Whether rows may be admitted while there are others."""
+        ...
+
+    def admit(self, prompts: Sequence[Sequence[int]], budget: int) -> Any: ...
+
+    def advance(self, tokens: Sequence[int]) -> Any: ...
+
+    def retire(self, finished: Sequence[int]) -> list[int]: ...
+
+
+@dataclass(slots=True)
+class Room:
+    """How many rows there may be at once: at most ``rows`` of them, whose widest times their number is at most ``cells``; a row
+    is as wide as its prompt without the first ``shared`` tokens and all that may be written. Prompts are read under ``budget``
+    padded tokens at a time. ``most`` is how many rows there have been."""
+
+    rows: int
+    cells: int
+    budget: int
+    shared: int = 0
+    most: int = 0
+
+    def width(self, task: Task) -> int:
+        return len(task.prompt) - self.shared + task.decoding.max_tokens
 
 
 def row_seed(call: Call) -> int:
@@ -45,40 +94,88 @@ def row_seed(call: Call) -> int:
 
 
 def write(model: Any, tokenizer: Any, tasks: Sequence[Task], ends: frozenset[int]) -> list[Written]:
-    """Write after each prompt until an end token, a stop string (cut off exactly) or ``max_tokens``.
+    """Write after each prompt until an end token, a stop string (cut off exactly) or ``max_tokens``; all side by side."""
+    room = Room(len(tasks), sum(len(task.prompt) + task.decoding.max_tokens for task in tasks) * len(tasks), 1)
+    found = dict(write_all(PlainRows(model), tokenizer, tasks, ends, room))
+    results = [found[index] for index in range(len(tasks))]
+    return [result for result in results if isinstance(result, Written)]
 
-    Finished rows leave the batch. Each row draws from its own generator, so that what is sampled for it does not depend on
-    the rows beside it.
+
+def write_all(
+    rows: Rows, tokenizer: Any, tasks: Sequence[Task], ends: frozenset[int], room: Room
+) -> Iterator[tuple[int, Written | Spoiled]]:
+    """Index and text of each task, as they are finished.
+
+    Tasks wait in their order. Finished rows leave at once, and as soon as a good part of the room is free the next tasks take
+    it. Which rows stand together follows from the tasks alone. Each row draws from its own random numbers, so that what is
+    sampled for it does not depend on the rows beside it.
     """
     import torch
 
-    started = time.perf_counter()
-    rows = [_Row(task) for task in tasks]
-    with torch.inference_mode():
-        live = list(rows)
-        step = _Step(model, [row.task.prompt for row in rows])
-        while live:
-            tokens = _draw(step.logits, live)
-            for row, token in zip(live, tokens):
-                row.take(token, ends, tokenizer, started)
-            kept = [index for index, row in enumerate(live) if row.finish_reason is None]
-            live = [live[index] for index in kept]
-            if live:
-                step.advance([tokens[index] for index in kept], kept)
-    return [row.written() for row in rows]
+    waiting = deque(enumerate(tasks))
+    live: list[_Row] = []
+    while waiting or live:
+        n_new = _admissible(waiting, live, room, rows.refills)
+        with torch.inference_mode():
+            if n_new:
+                asked = [_Row(*waiting.popleft(), time.perf_counter()) for _ in range(n_new)]
+                live += asked
+                room.most = max(room.most, len(live))
+                logits = rows.admit([row.task.prompt for row in asked], room.budget)
+            else:
+                asked = live
+                logits = rows.advance([row.tokens[-1] for row in live])
+            for row, drawn in zip(asked, draw(logits, asked)):
+                row.take(drawn, ends, tokenizer)
+            finished = [index for index, row in enumerate(live) if row.result is not None]
+            done = [live[index] for index in finished]
+            if done:
+                live = [live[index] for index in rows.retire(finished)]
+        for row in done:
+            assert row.result is not None
+            yield row.index, row.result
+
+
+def _admissible(waiting: deque[tuple[int, Task]], live: Sequence[_Row], room: Room, refills: bool) -> int:
+    """How many of the waiting tasks begin now: none before what is free is worth the reading of prompts beside the others."""
+    if live and not refills:
+        return 0
+    widest = max((room.width(row.task) for row in live), default=0)
+    fitting = 0
+    for _, task in waiting:
+        widest = max(widest, room.width(task))
+        n = len(live) + fitting + 1
+        if n > room.rows or n * widest > room.cells:
+            break
+        fitting += 1
+    if not live and waiting:
+        return max(1, fitting)
+    return fitting if fitting >= min(len(waiting), max(1, len(live) // 3)) else 0
 
 
 @dataclass(slots=True)
 class _Row:
     """The state of one text that is being written."""
 
+    index: int
     task: Task
+    started: float
     tokens: list[int] = field(default_factory=list)
-    drawn: int = 0
-    text: str = ""
-    finish_reason: Literal["stop", "length"] | None = None
+    logprobs: list[float] = field(default_factory=list)
+    entropies: list[float] = field(default_factory=list)
+    n_drawn: int = 0
     first_token_s: float = 0.0
+    result: Written | Spoiled | None = None
+    constraint: Constraint | None = None
     generator: Any = None
+
+    def __post_init__(self) -> None:
+        if self.task.constraint is not None:
+            self.constraint = self.task.constraint()
+
+    @property
+    def decoding(self) -> Decoding:
+        return self.task.decoding
 
     def uniform(self) -> float:
         """The row's next number in [0, 1)."""
@@ -88,85 +185,61 @@ class _Row:
             self.generator = torch.Generator().manual_seed(self.task.seed)
         return float(torch.rand(1, generator=self.generator, dtype=torch.float64).item())
 
-    def take(self, token: int, ends: frozenset[int], tokenizer: Any, started: float) -> None:
+    def take(self, drawn: Drawn, ends: frozenset[int], tokenizer: Any) -> None:
         """Append a token and see whether it ends the text."""
-        if not self.drawn:
-            self.first_token_s = time.perf_counter() - started
-        self.drawn += 1
-        decoding = self.task.decoding
-        is_end = token in ends
+        if not self.n_drawn:
+            self.first_token_s = time.perf_counter() - self.started
+        self.n_drawn += 1
+        is_end = drawn.token in ends
         if not is_end:
-            self.tokens.append(token)
-        is_full = self.drawn >= decoding.max_tokens
-        if decoding.stop or is_end or is_full:
-            self.text = tokenizer.decode(self.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        cut = min((at for at in map(self.text.find, decoding.stop) if at >= 0), default=None)
+            self.tokens.append(drawn.token)
+            if drawn.logprob is not None and drawn.entropy is not None:
+                self.logprobs.append(drawn.logprob)
+                self.entropies.append(drawn.entropy)
+            if self.constraint is not None:
+                self.constraint.take(drawn.token)
+        if self.constraint is not None and self.constraint.error:
+            self.result = Spoiled(self.constraint.error)
+            return
+        is_complete = is_end or (self.constraint is not None and self.constraint.is_complete)
+        if is_complete or self.n_drawn >= self.decoding.max_tokens or self._may_stop(tokenizer):
+            self._end(is_complete, tokenizer)
+
+    def _may_stop(self, tokenizer: Any) -> bool:
+        """Whether the last tokens hold a stop string; those further back were looked through before."""
+        if not self.decoding.stop:
+            return False
+        recent = self.tokens[-max(len(stop.encode()) for stop in self.decoding.stop) - _SPARE :]
+        return any(stop in _decode(tokenizer, recent) for stop in self.decoding.stop)
+
+    def _end(self, is_complete: bool, tokenizer: Any) -> None:
+        """Finish the text, unless its last tokens looked like a stop string only by themselves."""
+        text = _decode(tokenizer, self.tokens)
+        n_kept = len(self.tokens)
+        cut = min((at for at in map(text.find, self.decoding.stop) if at >= 0), default=None)
         if cut is not None:
-            self.text = self.text[:cut]
-        if is_end or cut is not None:
-            self.finish_reason = "stop"
-        elif is_full:
-            self.finish_reason = "length"
-
-    def written(self) -> Written:
-        return Written(self.text, self.drawn, self.finish_reason or "length", self.first_token_s)
-
-
-class _Step:
-    """The model's side of the loop: key-value cache, mask and positions of the rows that are still being written."""
-
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        self.model = model
-        self.takes_positions = "position_ids" in inspect.signature(model.forward).parameters
-        ids, self.mask = padded(prompts, "left", model.device)
-        self.cache: Any = None
-        self.logits = self._forward(ids)
-
-    def advance(self, tokens: list[int], kept: list[int]) -> None:
-        """Go on with the rows ``kept`` (indices into those of the last step), each with its new token."""
-        import torch
-
-        if len(kept) < len(self.mask):
-            index = torch.tensor(kept, device=self.mask.device)
-            self.cache.batch_select_indices(index)
-            self.mask = self.mask[index]
-        self.mask = torch.cat([self.mask, self.mask.new_ones(len(kept), 1)], dim=1)
-        self.logits = self._forward(torch.tensor(tokens, device=self.mask.device)[:, None])
-
-    def _forward(self, ids: Any) -> Any:
-        """Logits after the last token, ``float32[rows, vocabulary]``."""
-        import torch
-
-        options: dict[str, Any] = {}
-        if self.takes_positions:
-            options["position_ids"] = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        last = torch.full((len(ids),), ids.shape[1] - 1)
-        with logits_at(self.model, torch.arange(len(ids)), last):
-            out = self.model(input_ids=ids, attention_mask=self.mask, past_key_values=self.cache, use_cache=True, **options)
-        self.cache = out.past_key_values
-        return out.logits[0].float()
+            text = text[:cut]
+            n_kept = _tokens_of(tokenizer, self.tokens, cut)
+        elif not is_complete and self.n_drawn < self.decoding.max_tokens:
+            return
+        self.result = Written(
+            text, self.n_drawn, "stop" if is_complete or cut is not None else "length", self.first_token_s,
+            time.perf_counter() - self.started,
+            tuple(self.logprobs[:n_kept]) if self.decoding.logprobs else None,
+            tuple(self.entropies[:n_kept]) if self.decoding.logprobs else None)
 
 
-def _draw(logits: Any, rows: Sequence[_Row]) -> list[int]:
-    """The next token of each row: the likeliest at temperature 0, else one drawn by the row's own random number."""
-    tokens: list[int] = logits.argmax(1).tolist()
-    for index, row in enumerate(rows):
-        if row.task.decoding.temperature > 0:
-            tokens[index] = _sample(logits[index], row.task.decoding, row.uniform())
-    return tokens
+def _decode(tokenizer: Any, tokens: Sequence[int]) -> str:
+    return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _sample(logits: Any, decoding: Decoding, uniform: float) -> int:
-    """Draw by inverting the cumulative distribution of the tokens in order of probability, cut by top_k and then top_p."""
-    import torch
-
-    values, order = (logits.double() / decoding.temperature).sort(descending=True, stable=True)
-    if decoding.top_k is not None:
-        values = values[: decoding.top_k]
-    cumulative = values.softmax(0).cumsum(0)
-    if decoding.top_p < 1:
-        # The smallest set that reaches top_p: a token stays if those before it do not reach it yet.
-        size = 1 + int((cumulative < decoding.top_p).sum())
-        cumulative = cumulative[:size]
-    place = int(torch.searchsorted(cumulative, uniform * float(cumulative[-1]), right=True))
-    return int(order[min(place, len(cumulative) - 1)])
+def _tokens_of(tokenizer: Any, tokens: Sequence[int], length: int) -> int:
+    """The fewest first tokens whose text has ``length`` characters."""
+    low, high = 0, len(tokens)
+    while low < high:
+        middle = (low + high) // 2
+        if len(_decode(tokenizer, tokens[:middle])) < length:
+            low = middle + 1
+        else:
+            high = middle
+    return low

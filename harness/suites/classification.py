@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from harness.errors import ConfigError
-from harness.protocols import Play, TaskData
-from harness.suites.prompting import Prompter, prompter
-from harness.templates import PromptTemplate
+from harness.protocols import Play
+from harness.suites.prompting import Prompted
 from harness.types import Ask, Decoding, Generate, Label, Likelihoods, LogLikelihood, Output, Request, Sample, Text
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Prompted):
     """``answer`` says how the model answers.
 
     - ``likelihood``: each choice is scored as what follows the prompt; the most likely one is the label, the softmax of
@@ -27,6 +25,10 @@ class Classification:
       answer, not a missing one.
     - ``scores``: the model gives a label or probabilities by itself (a classifier, stored predictions).
 
+    ``constrain``: with ``answer: text``, whether the model is held to write one of the choices and nothing else, each behind
+    its ``choice_delimiter``. Models that cannot be held to it write freely, as all do without. Word for word the likeliest
+    continuation is followed, so that the label need not be the one of ``likelihood``.
+
     The labels are the sample's own ``choices`` or else those of the task. ``choice_delimiter`` stands between prompt and
     choice; by default one space after a ``text:`` prompt and nothing after a chat prompt.
     """
@@ -34,16 +36,17 @@ class Classification:
     name: ClassVar[str] = "classification"
     summary: ClassVar[str] = "one label out of several, by likelihood, by text or by the model's own scores"
 
-    prompt: PromptTemplate | None = None
     choices: tuple[str, ...] = ()
     choice_delimiter: str | None = None
     answer: Literal["likelihood", "text", "scores"] = "likelihood"
+    constrain: bool = False
     decoding: Decoding = Decoding(max_tokens=16)
-    _prompter: Prompter | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.prompt is None and self.answer != "scores":
             raise ConfigError(f"a classification task with answer: {self.answer} needs a prompt")
+        if self.constrain and self.answer != "text":
+            raise ConfigError(f"constrain goes with answer: text, got answer: {self.answer}")
         if len(set(self.choices)) != len(self.choices):
             raise ConfigError("choices must be different from one another")
         if len(self.choices) == 1 or "" in self.choices:
@@ -56,12 +59,6 @@ class Classification:
         kinds = {"likelihood": {"probabilities", "logprobs"}, "text": {"text"}, "scores": {"probabilities"}}[self.answer]
         return frozenset({"label", "timing", "usage", *kinds})
 
-    def prepare(self, data: TaskData) -> Classification:
-        ready = dataclasses.replace(self)
-        if self.prompt is not None:
-            object.__setattr__(ready, "_prompter", prompter(self.prompt, data))
-        return ready
-
     def play(self, sample: Sample) -> Play:
         choices = sample.choices or self.choices
         output = yield self._request(sample, choices)
@@ -72,14 +69,14 @@ class Classification:
             return Ask(sample.input, tuple(choices))
         if not choices:
             raise ConfigError(f"sample {sample.id!r} has no choices and neither has its task")
-        assert self._prompter is not None, "prepare() comes first"
-        prompt = self._prompter(sample)
-        if self.answer == "text":
-            return Generate(prompt, self.decoding, choices=tuple(choices))
+        prompt = self.prompt_of(sample)
         delimiter = self.choice_delimiter
         if delimiter is None:
             delimiter = " " if isinstance(prompt, str) else ""
-        return LogLikelihood(prompt, tuple(delimiter + choice for choice in choices))
+        written = tuple(delimiter + choice for choice in choices)
+        if self.answer == "text":
+            return Generate(prompt, self.decoding, choices=tuple(dict.fromkeys(written)) if self.constrain else ())
+        return LogLikelihood(prompt, written)
 
     def _label(self, output: Output, choices: Sequence[str]) -> Label:
         answer = output.answer
@@ -88,7 +85,8 @@ class Classification:
         if isinstance(answer, Likelihoods):
             return _most_likely(answer, choices)
         if isinstance(answer, Text):
-            return Label(parse_choice(answer.text, choices), text=answer.text)
+            is_begun = self.constrain and output.finish_reason == "length" and _is_begun(answer.text, choices)
+            return Label(None if is_begun else parse_choice(answer.text, choices), text=answer.text)
         raise TypeError(f"classification expects a label, likelihoods or text, got {type(answer).__name__.lower()}")
 
 
@@ -118,6 +116,11 @@ def parse_choice(text: str, choices: Sequence[str]) -> str | None:
         if match:
             found.append((match.start(), -len(key), choice))
     return min(found)[2] if found else None
+
+
+def _is_begun(text: str, choices: Sequence[str]) -> bool:
+    """Whether a text that had to break off begins a choice that is longer, and is none itself."""
+    return text.strip() not in choices and any(choice.startswith(text.strip()) for choice in choices)
 
 
 def _most_likely(answer: Likelihoods, choices: Sequence[str]) -> Label:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 
@@ -13,6 +14,25 @@ from harness.templates import PromptTemplate, Render, Shots, compile_template
 from harness.types import Message, Prompt, Sample
 
 Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True)
+class Prompted:
+    """Base of the suites that prompt a model, or may."""
+
+    prompt: PromptTemplate | None = None
+    _prompter: Prompter | None = field(default=None, init=False, repr=False, compare=False)
+
+    def prepare(self, data: TaskData) -> Self:
+        ready = replace(self)
+        if self.prompt is not None:
+            object.__setattr__(ready, "_prompter", prompter(self.prompt, data))
+        return ready
+
+    def prompt_of(self, sample: Sample) -> Prompt:
+        """What the model is prompted with, after :meth:`prepare`."""
+        assert self._prompter is not None, "prepare() comes first, with a prompt"
+        return self._prompter(sample)
 
 
 class Prompter:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from harness.errors import ConfigError
-from harness.protocols import Play, TaskData
-from harness.suites.prompting import Prompter, prompter
-from harness.templates import PromptTemplate
+from harness.protocols import Play
+from harness.suites.prompting import Prompted
 from harness.types import Answer, Ask, Decoding, Generate, Number, Request, Sample, Text
 
 Take = Literal["last", "first"]
@@ -20,7 +18,7 @@ Mark = Literal[".", ","]
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Prompted):
     """``answer`` says how the model answers.
 
     - ``number``: it gives a number by itself, with or without a prediction interval (a regressor, stored predictions).
@@ -34,12 +32,10 @@ class Regression:
     name: ClassVar[str] = "regression"
     summary: ClassVar[str] = "a number, given by itself or read out of a text"
 
-    prompt: PromptTemplate | None = None
     answer: Literal["text", "number"] = "text"
     take: Take = "last"
     decimal: Mark = "."
     decoding: Decoding = Decoding(max_tokens=32)
-    _prompter: Prompter | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.prompt is None and self.answer == "text":
@@ -51,12 +47,6 @@ class Regression:
     def gives(self) -> frozenset[str]:
         return frozenset({"number", "timing", "usage"})
 
-    def prepare(self, data: TaskData) -> Regression:
-        ready = dataclasses.replace(self)
-        if self.prompt is not None:
-            object.__setattr__(ready, "_prompter", prompter(self.prompt, data))
-        return ready
-
     def play(self, sample: Sample) -> Play:
         output = yield self._request(sample)
         return self._number(output.answer)
@@ -64,8 +54,7 @@ class Regression:
     def _request(self, sample: Sample) -> Request:
         if self.answer == "number":
             return Ask(sample.input)
-        assert self._prompter is not None, "prepare() comes first"
-        return Generate(self._prompter(sample), self.decoding)
+        return Generate(self.prompt_of(sample), self.decoding)
 
     def _number(self, answer: Answer | None) -> Number | Text:
         if isinstance(answer, Number):

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from harness.errors import ConfigError
-from harness.protocols import Play, TaskData
-from harness.suites.prompting import Prompter, prompter
-from harness.templates import PromptTemplate
+from harness.protocols import Play
+from harness.suites.prompting import Prompted
 from harness.types import Answer, Ask, Decoding, Generate, Request, Sample, Tags, Text
 
 
 @dataclass(frozen=True)
-class Tagging:
+class Tagging(Prompted):
     """``answer`` says how the model answers.
 
     - ``tags``: it gives the tags by itself (a tagger, stored predictions).
@@ -29,10 +27,8 @@ class Tagging:
     name: ClassVar[str] = "tagging"
     summary: ClassVar[str] = "one tag for each token, given by the model or read out of its text"
 
-    prompt: PromptTemplate | None = None
     answer: Literal["tags", "text"] = "tags"
     decoding: Decoding = Decoding(max_tokens=512)
-    _prompter: Prompter | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.prompt is None and self.answer == "text":
@@ -46,12 +42,6 @@ class Tagging:
     def gives(self) -> frozenset[str]:
         return frozenset({"tags", "timing", "usage"})
 
-    def prepare(self, data: TaskData) -> Tagging:
-        ready = dataclasses.replace(self)
-        if self.prompt is not None:
-            object.__setattr__(ready, "_prompter", prompter(self.prompt, data))
-        return ready
-
     def play(self, sample: Sample) -> Play:
         output = yield self._request(sample)
         return self._tags(output.answer)
@@ -59,8 +49,7 @@ class Tagging:
     def _request(self, sample: Sample) -> Request:
         if self.answer == "tags":
             return Ask(sample.input)
-        assert self._prompter is not None, "prepare() comes first"
-        return Generate(self._prompter(sample), self.decoding)
+        return Generate(self.prompt_of(sample), self.decoding)
 
     def _tags(self, answer: Answer | None) -> Tags:
         if isinstance(answer, Tags):

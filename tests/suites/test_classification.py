@@ -15,11 +15,13 @@ from harness.types import (
     Ask,
     Decoding,
     Generate,
+    Key,
     Label,
     Likelihoods,
     LogLikelihood,
     Message,
     Number,
+    Output,
     Ranking,
     Sample,
     Text,
@@ -61,8 +63,50 @@ def test_choices_of_the_sample_go_before_those_of_the_task(tmp_path: Path) -> No
     assert ask(ready(tmp_path, choices=()), sample) == LogLikelihood("2 + 2 →", (" 3", " 4"))
 
 
-def test_text_is_asked_for_with_the_choices_and_few_tokens(tmp_path: Path) -> None:
-    assert ask(ready(tmp_path, answer="text"), MAIL) == Generate("Buy now →", Decoding(max_tokens=16), choices=("ham", "spam"))
+def test_text_is_asked_for_freely_and_with_few_tokens(tmp_path: Path) -> None:
+    assert ask(ready(tmp_path, answer="text"), MAIL) == Generate("Buy now →", Decoding(max_tokens=16))
+
+
+@pytest.mark.parametrize(("keys", "choices"), [
+    ({}, (" ham", " spam")), ({"prompt": CHAT}, ("ham", "spam")), ({"choice_delimiter": "\n"}, ("\nham", "\nspam")),
+])  # fmt: skip
+def test_a_constrained_text_is_a_choice_behind_its_delimiter(
+    tmp_path: Path, keys: dict[str, Any], choices: tuple[str, ...]
+) -> None:
+    suite = ready(tmp_path, answer="text", constrain=True, **keys)
+    request = ask(suite, MAIL)
+    assert isinstance(request, Generate)
+    assert request.choices == choices
+    assert answer(suite, MAIL, Text(choices[1])) == Label("spam", text=choices[1])
+    assert answer(suite, MAIL, Text("It is Spam!")) == Label("spam", text="It is Spam!")  # of a model that was not held to it
+
+
+def test_choices_that_repeat_are_said_once(tmp_path: Path) -> None:
+    sample = Sample("q", {"text": "?"}, choices=("no", "yes", "no"))
+    assert ask(ready(tmp_path, answer="text", constrain=True), sample).choices == (" no", " yes")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("text", "reason", "label"), [
+    (" renew a", "length", None),  # it was on its way to the longer one
+    (" renew a", "stop", "renew"),  # a model that was not held to it
+    (" renew", "length", "renew"),
+    (" renew a loan", "length", "renew a loan"),
+    (" I want to renew", "length", "renew"),
+])  # fmt: skip
+def test_a_constrained_text_that_broke_off_is_no_shorter_choice(
+    tmp_path: Path, text: str, reason: Any, label: str | None
+) -> None:
+    play = ready(tmp_path, answer="text", constrain=True, choices=("renew", "renew a loan")).play(MAIL)
+    next(play)
+    with pytest.raises(StopIteration) as end:
+        play.send(Output(Key("m1"), Text(text), finish_reason=reason))
+    assert end.value.value == Label(label, text=text)
+
+
+@pytest.mark.parametrize("way", ["likelihood", "scores"])
+def test_only_text_can_be_constrained(way: Any) -> None:
+    with pytest.raises(ConfigError, match=rf"^constrain goes with answer: text, got answer: {way}$"):
+        Classification(TEXT, ("a", "b"), answer=way, constrain=True)
 
 
 def test_scores_are_asked_for_with_the_input_and_no_prompt(tmp_path: Path) -> None:
