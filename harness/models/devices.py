@@ -1,9 +1,9 @@
-"""Where a model runs: the device, the number of CPU threads, and what is done when memory runs out."""
+"""Where a model runs: the device, how much is computed at once, and what is done when memory runs out."""
 
 from __future__ import annotations
 
 import gc
-import time
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import BackendError
@@ -11,17 +11,21 @@ from harness.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.models.sources import Say
-
 Row = TypeVar("Row")
 Result = TypeVar("Result")
 
-_WORTH_IT = 1.2
-"""All threads must beat one by this factor: a gain below it is noise, and a core that others need is not free."""
+_CPU_TOKENS, _ACCELERATOR_TOKENS = 4096, 16384
+"""Padded tokens of a batch where memory does not bound them: more do not make it faster."""
+
+_CUDA_TOKENS = 65536
+
+_FEWEST_TOKENS = 256
 
 
 def choose_device(device: str) -> str:
     """``device``, or for "auto" the first there is of cuda, mps and cpu. Raises BackendError for one that is not there."""
+    if device == "cpu":
+        return device
     import torch
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
@@ -33,38 +37,52 @@ def choose_device(device: str) -> str:
     return device
 
 
-def set_threads(threads: int | None, device: str, say: Say) -> int:
-    """Set torch's thread count for a model on ``device``; give what it was before.
+def batch_tokens(config: Any, itemsize: int, device: str) -> int:
+    """Padded tokens that a batch may have on ``device``, by the memory that is free once the model is there.
 
-    ``None`` chooses by measurement between one thread and all: where the other cores are busy, every operation waits for the
-    slowest of its threads and more of them can be several times slower than one.
+    A power of two, so that a little more or less free memory forms the same batches.
     """
-    import torch
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        import torch
 
-    before = int(torch.get_num_threads())
-    if threads is not None and threads < 1:
-        raise BackendError(f"threads must be at least 1, got {threads}")
-    if threads is None and device == "cpu" and before > 1:
-        alone, together = _seconds(1), _seconds(before)
-        threads = before if alone > _WORTH_IT * together else 1
-        say(f"torch uses {threads} of {before} threads: a short test took {1e3 * alone:.0f} ms with 1 and "
-            f"{1e3 * together:.0f} ms with {before}")
-    torch.set_num_threads(threads or before)
-    return before
+        return tokens_that_fit(config, itemsize, int(torch.cuda.mem_get_info(device)[0]), _CUDA_TOKENS)
+    free = free_ram() if kind == "cpu" else None
+    most = _CPU_TOKENS if kind == "cpu" else _ACCELERATOR_TOKENS
+    return most if free is None else tokens_that_fit(config, itemsize, free, most)
 
 
-def _seconds(threads: int) -> float:
-    """Seconds that a row of products of a small transformer's size takes; each ends at a barrier, as a layer's do."""
-    import torch
+def tokens_that_fit(config: Any, itemsize: int, free: int, most: int) -> int:
+    """The greatest power of two of tokens that a model of this configuration reads or writes in half of ``free`` bytes.
 
-    torch.set_num_threads(threads)
-    states, weights = torch.ones(256, 576), torch.ones(576, 1536)
-    for _ in range(3):
-        states @ weights
-    started = time.perf_counter()
-    for _ in range(40):
-        states @ weights
-    return time.perf_counter() - started
+    From 256 to ``most``. A token's bytes are its keys and values in every layer, the states of one layer, and its logits.
+    """
+    layers, hidden = _number(config, "num_hidden_layers", 32), _number(config, "hidden_size", 4096)
+    heads = _number(config, "num_attention_heads", 32)
+    width = _number(config, "num_key_value_heads", heads) * _number(config, "head_dim", hidden // heads)
+    states = 8 * hidden + 4 * _number(config, "intermediate_size", 4 * hidden)
+    bytes_per_token = itemsize * (2 * layers * width + states + _number(config, "vocab_size", 50_000))
+    fitting = max(1, free // 2 // bytes_per_token)
+    return int(min(most, max(_FEWEST_TOKENS, 1 << (fitting.bit_length() - 1))))
+
+
+def _number(config: Any, name: str, otherwise: int) -> int:
+    """A positive number of the configuration; ``otherwise`` where it has none (or, a list, one a layer)."""
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) and value > 0 else otherwise
+
+
+def free_ram() -> int | None:
+    """Bytes of memory that a process could still be given, or None where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        pass
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def halving(rows: Sequence[Row], answer: Callable[[Sequence[Row]], Sequence[Result]]) -> list[Result | None]:

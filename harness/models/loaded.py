@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
+from harness.models.inputs import Inputs, Truncation
+from harness.models.precision import ComputedIn
+from harness.models.prompts import Prompts
 from harness.types import Call, Output
-
-if TYPE_CHECKING:
-    from harness.models.prompts import Prompts
-
-Truncation = Literal["error", "skip", "left", "right"]
 
 TOO_LITTLE_MEMORY = "out of memory on {device}, even alone in its batch"
 
@@ -28,6 +26,12 @@ class Loaded:
     batch_tokens: int
     ends: frozenset[int]
     truncation: Truncation = "left"
+    dtype: ComputedIn = "float32"
+
+    @property
+    def inputs(self) -> Inputs:
+        """What turns requests into this model's token ids."""
+        return Inputs(self.prompts, self.max_length, self.truncation)
 
 
 def failed(call: Call, reason: str) -> Output:

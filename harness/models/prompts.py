@@ -27,7 +27,8 @@ class Prompts:
     their contents by blank lines, "auto" does the first where there is a template and else the second. Plain text is never
     templated.
 
-    A beginning-of-sequence token is put in front only where the tokenizer itself does so, and never twice.
+    A beginning-of-sequence token is put in front only where the tokenizer itself does so, and never twice: not before a text
+    or a template that brings it along, and of two that they bring one is left out.
     """
 
     def __init__(self, tokenizer: Any, chat_template: ChatTemplate) -> None:
@@ -52,13 +53,16 @@ class Prompts:
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with a leading beginning-of-sequence token where the policy wants one."""
         ids = self.bare(text)
-        if self.adds_bos and not text.startswith(self.tokenizer.bos_token):
-            return [self.tokenizer.bos_token_id, *ids]
-        return ids
+        if not self.adds_bos:
+            return ids
+        # Asked of the tokens, not of the text: what looks like the token need not be read as one.
+        bos = self.tokenizer.bos_token_id
+        brought = next((place for place, token in enumerate(ids) if token != bos), len(ids))
+        return [bos, *ids[brought:]]
 
     def bare(self, text: str) -> list[int]:
         """Token ids of a text and nothing added to them."""
-        return list(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return _ids(self.tokenizer, text)
 
     def pairs(self, prefix: str, continuations: tuple[str, ...]) -> list[tuple[list[int], list[int]]]:
         """Context and continuation ids, cut as lm-evaluation-harness cuts them for causal models.
@@ -93,6 +97,27 @@ class Prompts:
         }
 
 
+def keep_in_texts(tokenizer: Any, marks: tuple[str, ...]) -> None:
+    """Have these strings kept in the texts that the tokenizer decodes, also where they are special tokens, which it drops.
+
+    Raises BackendError for a tokenizer in which that cannot be changed.
+    """
+    if all(mark in tokenizer.decode(_ids(tokenizer, mark), skip_special_tokens=True) for mark in marks):
+        return
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
+        raise BackendError(f"transformers backend: this model's tokenizer drops {' and '.join(marks)} from its texts and "
+                           "cannot be told not to: leave reasoning out")
+    document = json.loads(tokenizer.backend_tokenizer.to_str())
+    for token in document["added_tokens"]:
+        token["special"] = token["special"] and token["content"] not in marks
+    # Adding a token again does not change what it is.
+    tokenizer._tokenizer = type(tokenizer.backend_tokenizer).from_str(json.dumps(document))
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
 def _template_text(tokenizer: Any) -> str | None:
     if not getattr(tokenizer, "chat_template", None):
         return None
@@ -124,7 +149,7 @@ def _chat_end(tokenizer: Any) -> int | None:
         after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(mark)[2]
     except TemplateError:
         return None
-    ids = tokenizer(after, add_special_tokens=False)["input_ids"]
+    ids = _ids(tokenizer, after)
     return ids[0] if ids and ids[0] in tokenizer.all_special_ids else None
 
 

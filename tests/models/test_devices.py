@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.models.devices import halving, pack
+from harness.models import devices
+from harness.models.devices import batch_tokens, free_ram, halving, pack, tokens_that_fit
 from harness.models.scoring import rolling_windows
 
 pytest.importorskip("torch")
@@ -62,3 +65,38 @@ def test_windows_score_every_token_once_after_its_own_past(n: int, max_length: i
         # Only the last window may look further back than one token, and then as far as it can.
         is_last = number == len(windows) - 1
         assert len(context) == (1 if number == 0 or not is_last else max_length + 1 - len(scored))
+
+
+SMALL = {"num_hidden_layers": 30, "hidden_size": 576, "num_attention_heads": 9, "num_key_value_heads": 3, "head_dim": 64,
+         "intermediate_size": 1536, "vocab_size": 49152}
+"""SmolLM2-135M: 2 · 30 · 3 · 64 keys and values, 8 · 576 + 4 · 1536 states and 49152 logits are 71,424 numbers a token."""
+
+
+@pytest.mark.parametrize(("itemsize", "free", "most", "tokens"), [
+    (4, 2 * 4 * 71_424 * 4096, 4096, 4096),
+    (4, 2 * 4 * 71_424 * 4096 - 1, 4096, 2048),  # a power of two
+    (2, 2 * 4 * 71_424 * 4096 - 1, 16384, 4096),  # half as many bytes
+    (4, 10**12, 4096, 4096),
+    (4, 10**6, 4096, 256),  # no less
+    (4, 0, 4096, 256),
+])
+def test_as_many_tokens_as_half_of_the_free_memory_holds(itemsize: int, free: int, most: int, tokens: int) -> None:
+    assert tokens_that_fit(SimpleNamespace(**SMALL), itemsize, free, most) == tokens
+
+
+@pytest.mark.parametrize("config", [SimpleNamespace(), SimpleNamespace(num_key_value_heads=[8, 4], head_dim=None)])
+def test_a_configuration_that_says_little_is_taken_for_that_of_7b_parameters(config: Any) -> None:
+    # 32 layers of 4096: 2 · 32 · 4096 keys and values, 8 · 4096 + 4 · 16384 states, 50,000 logits.
+    per_token = 2 * (2 * 32 * 4096 + 8 * 4096 + 4 * 16384 + 50_000)
+    assert tokens_that_fit(config, 2, 2 * per_token * 1024, 4096) == 1024
+    assert tokens_that_fit(config, 2, 2 * per_token * 1024 - 1, 4096) == 512
+
+
+def test_batches_of_this_machine_are_bounded_by_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = SimpleNamespace(**SMALL)
+    free = free_ram()
+    assert free is None or 10**7 < free < 10**14
+    for bytes_free, tokens in [(10**12, 4096), (2 * 4 * 71_424 * 1024, 1024), (None, 4096)]:
+        monkeypatch.setattr(devices, "free_ram", lambda bytes_free=bytes_free: bytes_free)
+        assert batch_tokens(config, 4, "cpu") == tokens
+        assert batch_tokens(config, 4, "mps") == 16384

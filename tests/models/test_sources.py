@@ -226,6 +226,26 @@ def test_a_hub_that_does_not_deliver_names_the_local_alternative(tmp_path: Path)
         resolve("hub:harness-eval-tests/no-such-model@main", tmp_path, quiet)
 
 
+def test_without_weights_only_what_describes_a_model_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    there = ["README.md", "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model",
+             "merges.txt", "chat_template.jinja", "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+             "onnx/model.onnx", "model.q4.gguf", "original/params.json"]
+    fetched: list[list[str]] = []
+
+    def snapshot_download(repo: str, *, revision: str, **patterns: list[str] | None) -> str:
+        fetched.append(list(hub.utils.filter_repo_objects(there, **patterns)))
+        return str(tmp_path / "snapshots" / "0123456789abcdef")
+
+    monkeypatch.setattr(hub, "snapshot_download", snapshot_download)
+    with_weights = resolve("hub:org/name@main", tmp_path, quiet)
+    without = resolve("hub:org/name@main", tmp_path, quiet, weights=False)
+    assert with_weights == without
+    assert without.identity == "hub:org/name@0123456789abcdef"
+    assert set(fetched[0]) == set(there) - {"onnx/model.onnx", "model.q4.gguf", "original/params.json"}
+    assert set(fetched[0]) - set(fetched[1]) == {"README.md", "model.safetensors", "pytorch_model.bin"}
+
+
 @pytest.mark.parametrize("source", ["", "smollm2", "path:", "hub:", "pypi:demo", "pypi:demo==1.0", "https://example.org/x.gguf",
                                     f"pypi:demo==1.0/../../etc#sha256={'0' * 64}", f"pypi:demo==1.0//etc#sha256={'0' * 64}",
                                     "pypi:demo==1.0/x#sha256=123"])
