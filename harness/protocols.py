@@ -144,6 +144,15 @@ class Metric:
         return type(self).finish is not Metric.finish
 
     @property
+    def may_hang(self) -> bool:
+        """Whether scoring a sample may never end, as it runs what a user wrote: it is then done in a process that can be ended.
+
+        By default: where a parameter is a regular expression between slashes, or a metric inside it may hang.
+        """
+        values = parameters(self).values()
+        return any(value.may_hang if isinstance(value, Metric) else _is_expression(value) for value in values)
+
+    @property
     def spec(self) -> str:
         """The shortest spec string that parses back to this metric."""
         return _spec(self, _changed_parameters(self))
@@ -235,6 +244,10 @@ def content_name(path: Path) -> str:
 def parameters(metric: Metric) -> dict[str, Any]:
     """The parameters of a metric: its init fields that are shown (``prepare`` may fill hidden ones)."""
     return {f.name: getattr(metric, f.name) for f in dataclasses.fields(metric) if f.init and f.repr}
+
+
+def _is_expression(value: object) -> bool:
+    return isinstance(value, str) and len(value) > 2 and value[0] == value[-1] == "/"
 
 
 def _changed_parameters(metric: Metric) -> dict[str, Any]:

@@ -116,7 +116,9 @@ class ScoringDocument(Document):
     """How answers are scored while the models go on answering."""
 
     workers: Seed | None = Field(default=None, description="Processes beside this one; 0: none; by default as it pays.")
-    timeout_s: Positive = Field(default=60.0, description="Seconds that scoring one sample may take before it is missing.")
+    timeout_s: Positive = Field(
+        default=60.0, description="Seconds that scoring one sample may take before it is missing, where a process beside this "
+        "one does it: always for metrics with a pattern of your own.")
 
 
 class RuleDocument(Document):

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.codec import decode_answer, decode_sample, loads
+from harness.engine.beside import TIMEOUT_S, Beside, Rules, make_workers
 from harness.engine.environment import environment
 from harness.engine.plan import ANSWER_NEEDS, answer_needs
 from harness.engine.record import Scored, collect, signatures
 from harness.engine.roles import ENCODER, opened_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.standings import standings
+from harness.engine.workers import Workers
 from harness.errors import UsageError
 from harness.plugins import metric as metric_of
 from harness.protocols import Metric, lacking
@@ -148,22 +150,36 @@ def _score(
     names = list(dict.fromkeys(name for chosen in metrics.values() for name in chosen))
     writer = SampleWriter(target, names)
     scored = []
+    scoring: Mapping[str, Any] = parent.config.get("scoring") or {}
+    rules = Rules(scoring.get("workers"), scoring.get("timeout_s", TIMEOUT_S))
     try:
-        for unit in stored:
-            with contextlib.ExitStack() as stack:
-                scorer = Scorer(metrics[unit], unit, opened_roles(metrics[unit], _encoders(parent), stack))
-                for block in unit.blocks():
-                    columns = scorer.add([decode_sample(s) for s in block["sample"]], _outputs(block))
-                    writer.write(block, columns)
-                scorer.score_held()
-            if metrics[unit]:
-                primary = _primary(unit, parent, list(metrics[unit]))
-                scored.append(Scored(unit.entry, unit.model, unit.cell, unit.task, primary, scorer))
+        with make_workers(scoring) as workers:
+            for unit in stored:
+                scorer = _scorer(unit, metrics[unit], parent, writer, workers, rules)
+                if metrics[unit]:
+                    primary = _primary(unit, parent, list(metrics[unit]))
+                    scored.append(Scored(unit.entry, unit.model, unit.cell, unit.task, primary, scorer))
     except BaseException:
         writer.abort()
         raise
     writer.close()
     return scored
+
+
+def _scorer(
+    unit: _Stored, metrics: Mapping[str, Metric], parent: RunRecord, writer: SampleWriter, workers: Workers, rules: Rules
+) -> Scorer:
+    """What has scored, and written, the rows of a unit."""
+    with contextlib.ExitStack() as stack:
+        scorer = Scorer(metrics, unit, opened_roles(metrics, _encoders(parent), stack))
+        beside = Beside[Block](scorer, workers, rules)
+        for block in unit.blocks():
+            for done in beside.add([decode_sample(s) for s in block["sample"]], _outputs(block), block):
+                writer.write(*done)
+        for done in beside.rest():
+            writer.write(*done)
+        scorer.score_held()
+    return scorer
 
 
 def _encoders(parent: RunRecord) -> dict[str, str]:

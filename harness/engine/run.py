@@ -12,10 +12,12 @@ from typing import Any
 
 from harness.codec import digest, dumps
 from harness.config import Budget, ModelConfig
+from harness.engine.beside import TIMEOUT_S, Beside, Rules, make_workers
 from harness.engine.cache import Cache
 from harness.engine.environment import environment
 from harness.engine.events import Event, Listener, Note, RunStarted, UnitFinished, UnitProgress, UnitStarted
 from harness.engine.folder import OpenRun, open_run
+from harness.engine.garbage import no_collections
 from harness.engine.interrupt import StopSignal
 from harness.engine.journal import Journal
 from harness.engine.ledger import Ledger, Stopped
@@ -89,6 +91,7 @@ class _Run:
         self.plan, self.config, self.options, self.opened, self.stop, self.say = plan, plan.config, options, opened, stop, say
         config = self.config
         self.ledger = Ledger(config.budget or Budget(), lambda: stop.received)
+        self.workers = make_workers(config.scoring)
         self.settings = make_settings(config.seeds[0], config.level, config.n_bootstrap, config.max_missing)
         self.roles: dict[str, Backend] = {}
         self.role_signatures: dict[str, Mapping[str, Any]] = {}
@@ -102,6 +105,7 @@ class _Run:
             journal = self.opened.journal(header, self.say)
             stack.callback(journal.close)
             writer = SampleWriter(self.opened.folder, self._metric_names())
+            stack.enter_context(self.workers)
             stack.callback(self._close_roles)
             results: list[UnitResult] = []
             try:
@@ -156,17 +160,7 @@ class _Run:
             progress=lambda tally: self.options.listener(_progress(unit, total, tally)),
         )  # fmt: skip
         result = UnitResult(unit, scorer, signature, player.tally)
-        with contextlib.ExitStack() as stack:
-            rankings = self._rankings_file(unit, stack)
-            for number, samples in enumerate(_chunks(data)):
-                rows = player.play(number, samples)
-                columns = scorer.add([row.sample for row in rows], [row.output for row in rows])
-                columns_of_rows = row_columns(unit, rows)
-                writer.write(columns_of_rows, columns)
-                result.count(rows)
-                result.note_hashes(columns_of_rows["sample_hash"][:: len(self.config.seeds)])
-                if rankings is not None:
-                    rankings.write(rows)
+        self._play(unit, player, result, self._rules(unit, total), writer)
         scorer.score_held()
         result.seconds = time.monotonic() - clock
         if result.fingerprint() != data.facts.fingerprint:
@@ -175,6 +169,36 @@ class _Run:
         self.options.listener(UnitFinished(*where, tally.done, tally.missing, tally.cached, result.seconds))
         self.opened.log("unit", entry=where[0], task=where[1], rows=tally.done, missing=tally.missing, seconds=result.seconds)
         return result
+
+    def _play(self, unit: Unit, player: Player, result: UnitResult, rules: Rules, writer: SampleWriter) -> None:
+        """Play the samples chunk by chunk; those that were played are scored meanwhile, and written in their order."""
+        beside = Beside[dict[str, list[Any]]](result.scorer, self.workers, rules)
+        with contextlib.ExitStack() as stack:
+            rankings = self._rankings_file(unit, stack)
+            for number, samples in enumerate(_chunks(self.plan.task_data(unit.task))):
+                rows = player.play(number, samples)
+                columns = row_columns(unit, rows)
+                result.count(rows)
+                result.note_hashes(columns["sample_hash"][:: len(self.config.seeds)])
+                if rankings is not None:
+                    rankings.write(rows)
+                for done in beside.add([row.sample for row in rows], [row.output for row in rows], columns):
+                    writer.write(*done)
+            for done in beside.rest():
+                writer.write(*done)
+
+    def _rules(self, unit: Unit, n_rows: int) -> Rules:
+        timeout_s = self.config.scoring.get("timeout_s") or TIMEOUT_S
+        task, workers = unit.task.name, self.config.scoring.get("workers")
+        return Rules(
+            None if workers is None else int(workers), timeout_s, n_rows, lambda message: self.say(f"{task}: {message}"),
+            self._unless_stopped,
+        )  # fmt: skip
+
+    def _unless_stopped(self) -> None:
+        """Answers wait to be scored: a budget that is spent by now is no reason to leave them, a signal is."""
+        if self.stop.received is not None:
+            raise Stopped
 
     def _cache_for(self, backend: Backend, cache: Cache | None) -> Cache | None:
         """Across runs only what is fixed by the signature is kept, or what the config gives a version to."""
@@ -241,7 +265,11 @@ def _facts(backend: Backend) -> dict[str, Any]:
 
 def _chunks(samples: Iterator[Sample] | Any) -> Iterator[list[Sample]]:
     iterator = iter(samples)
-    while chunk := list(itertools.islice(iterator, CHUNK)):
+    while True:
+        with no_collections():
+            chunk = list(itertools.islice(iterator, CHUNK))
+        if not chunk:
+            return
         yield chunk
 
 

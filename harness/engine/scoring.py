@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from harness.codec import digest
+from harness.engine.blocks import Block, Extremes, joined_extremes, score_block
+from harness.engine.rowindex import RowIndex
 from harness.protocols import Backend, Metric
 from harness.stats.bootstrap import Aggregate, Finish, Once
 from harness.stats.estimate import estimate, missing_rows
@@ -41,14 +44,45 @@ def make_settings(seed: int, level: float, n_bootstrap: int, max_missing: float 
     return Settings(level, n_bootstrap, max_missing, generator)
 
 
-@dataclass(slots=True)
-class _Block:
-    """The rows of one chunk under one metric; ``worst`` and ``best`` hold a row for each missing one, or are None."""
+class _Kept:
+    """What is kept of one metric: its statistics, why rows are missing (by their number among all), and their extremes.
 
-    metric: Metric
-    stats: FloatArray
-    missing: dict[int, str]
-    extremes: list[tuple[FloatArray, FloatArray]] | None
+    All statistics are in one piece of memory that grows: a piece for each chunk would lie scattered among what chunks leave.
+    """
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.n_rows = 0
+        self._width = len(metric.columns)
+        self._stats = array("d")
+        self._view: FloatArray | None = None
+        self._missing: dict[int, str] = {}
+        self._extremes: list[Extremes] | None = []
+
+    def add(self, block: Block, reasons: dict[str, str]) -> None:
+        """The block of the next rows; ``reasons`` holds each reason once."""
+        if block.bound is not None and not self.n_rows:
+            self.metric = block.bound
+        if self._view is not None:  # an array that somebody looks into cannot grow
+            self._stats, self._view = array("d", self._stats), None
+        self._stats.frombytes(block.stats.tobytes())
+        self._width = block.stats.shape[1]
+        for row, reason in block.missing.items():
+            self._missing[row + self.n_rows] = reasons.setdefault(reason, reason)
+        self.n_rows += len(block.stats)
+        if block.extremes is None:
+            self._extremes = None
+        elif self._extremes is not None and block.missing:
+            self._extremes.append(block.extremes)
+
+    def all(self) -> tuple[FloatArray, dict[int, str], Extremes | None]:
+        """Statistics of all rows, reasons, worst and best rows of those that are missing, where they are known."""
+        if self._view is None:
+            flat = np.frombuffer(self._stats, dtype=np.float64) if self._stats else np.zeros(0)
+            self._view = flat.reshape(self.n_rows, self._width)
+        empty = np.empty((0, self._width))
+        extremes = None if self._extremes is None else joined_extremes([(empty, empty), *self._extremes])
+        return self._view, self._missing, extremes if self.n_rows else None
 
 
 class Scorer:
@@ -61,18 +95,17 @@ class Scorer:
         self, metrics: Mapping[str, Metric], samples: Iterable[Sample], roles: Mapping[str, Backend] | None = None
     ) -> None:
         self.metrics = {name: metric.open(roles or {}).prepare(samples) for name, metric in metrics.items()}
+        self.by_chunk = {name: metric for name, metric in self.metrics.items() if metric.scope == "sample"}
         self.warnings = list(dict.fromkeys(text for metric in self.metrics.values() for text in metric.warnings()))
-        self._blocks: dict[str, list[_Block]] = {name: [] for name in self.metrics}
-        self._units: list[int] = []
-        self._unit_of: dict[str, int] = {}
-        self._groups: list[str] = []
-        self._slices: dict[str, list[str | None]] = {}
+        self._kept = {name: _Kept(metric) for name, metric in self.metrics.items()}
+        self._reasons: dict[str, str] = {}
+        self._rows = RowIndex()
         self.n_failed = 0
         self._held: tuple[list[Sample], list[Output]] = ([], [])
 
     @property
     def n_rows(self) -> int:
-        return len(self._units)
+        return len(self._rows)
 
     @property
     def failed_share(self) -> float:
@@ -81,19 +114,21 @@ class Scorer:
 
     def add(self, samples: Sequence[Sample], outputs: Sequence[Output]) -> dict[str, MetricColumn]:
         """Score a block of rows (a sample stands once for every repeat); what ``samples.parquet`` keeps of each metric."""
-        self._note_rows(samples)
+        blocks = {name: score_block(metric, samples, outputs) for name, metric in self.by_chunk.items()}
+        return self.take(samples, outputs, blocks)
+
+    def take(
+        self, samples: Sequence[Sample], outputs: Sequence[Output], blocks: Mapping[str, Block]
+    ) -> dict[str, MetricColumn]:
+        """The next rows, with the block of every metric that is scored chunk by chunk."""
+        self._rows.add(samples)
         self.n_failed += sum(output.error is not None for output in outputs)
-        columns = {}
-        for name, metric in self.metrics.items():
-            if metric.scope == "corpus":
-                continue
-            block = _score(metric, samples, outputs)
-            self._blocks[name].append(block)
-            columns[name] = MetricColumn(_values(block), block.stats, block.missing)
-        if any(metric.scope == "corpus" for metric in self.metrics.values()):
+        for name in self.by_chunk:
+            self._kept[name].add(blocks[name], self._reasons)
+        if len(self.by_chunk) < len(self.metrics):
             self._held[0].extend(samples)
             self._held[1].extend(outputs)
-        return columns
+        return {name: MetricColumn(blocks[name].values, blocks[name].stats, blocks[name].missing) for name in self.by_chunk}
 
     def estimates(self, settings: Settings) -> dict[str, Estimate]:
         """The value of every metric over all rows."""
@@ -102,20 +137,20 @@ class Scorer:
 
     def slices(self, settings: Settings) -> list[tuple[str, str, str, Estimate]]:
         """(slice, value, metric, estimate) of every breakdown that the samples declare."""
-        found = []
-        for key, values in self._slices.items():
-            codes = np.array(values, dtype=object)
-            for value in sorted({value for value in values if value is not None}):
-                rows = np.flatnonzero(codes == value)
-                found += [(key, value, name, self._estimate(name, rows, settings)) for name in self.metrics]
-        return found
+        return [
+            (key, value, name, self._estimate(name, rows, settings))
+            for key, value, rows in self._rows.slices()
+            for name in self.metrics
+        ]
 
     def tables(self) -> dict[str, dict[str, Table]]:
         """Curves and matrices of the metrics that have some."""
         found = {}
         self.score_held()
         for name in self.metrics:
-            stats, missing, _ = self._all(name)
+            if type(self.bound(name)).tables is Metric.tables:
+                continue
+            stats, missing, _ = self._kept[name].all()
             kept = np.delete(stats, missing_rows(stats, missing), axis=0)
             with np.errstate(over="ignore", invalid="ignore"):
                 tables = self.bound(name).tables(kept) if len(kept) else {}
@@ -123,62 +158,28 @@ class Scorer:
                 found[name] = tables
         return found
 
-    def statistics(self, name: str) -> tuple[FloatArray, list[str]]:
+    def statistics(self, name: str) -> tuple[FloatArray, Sequence[str]]:
         """The rows of one metric (NaN where missing), and the sample of every row."""
-        names = list(self._unit_of)
-        return self._all(name)[0], [names[unit] for unit in self._units]
+        return self._kept[name].all()[0], self._rows.names()
 
     def bound(self, name: str) -> Metric:
         """The metric that the statistics are for: it may hold what their rows number."""
-        blocks = self._blocks[name]
-        return blocks[0].metric if blocks else self.metrics[name]
+        return self._kept[name].metric
 
     def groups(self) -> list[str] | None:
         """The cluster of every sample, in the order of their first rows; None where no sample declares one."""
-        return self._groups if any(group.startswith("group ") for group in self._groups) else None
-
-    def _note_rows(self, samples: Sequence[Sample]) -> None:
-        for sample in samples:
-            unit = self._unit_of.get(sample.id)
-            if unit is None:
-                unit = self._unit_of[sample.id] = len(self._unit_of)
-                self._groups.append(f"sample {sample.id}" if sample.group is None else f"group {sample.group}")
-            self._units.append(unit)
-        keys = dict.fromkeys(key for sample in samples for key in sample.slices)
-        for key in keys:
-            self._slices.setdefault(key, [None] * (len(self._units) - len(samples)))
-        for key, values in self._slices.items():
-            values.extend(sample.slices.get(key) for sample in samples)
+        return self._rows.groups()
 
     def score_held(self) -> None:
         """After the last block: score the metrics that need all rows at once, while the models that serve them are open."""
         for name, metric in self.metrics.items():
-            if metric.scope == "corpus" and not self._blocks[name] and self._units:
-                self._blocks[name].append(_score(metric, *self._held))
-
-    def _all(self, name: str) -> tuple[FloatArray, dict[int, str], tuple[FloatArray, FloatArray] | None]:
-        blocks = self._blocks[name]
-        if not blocks:
-            width = len(self.metrics[name].columns)
-            return np.empty((0, width)), {}, None
-        stats = np.concatenate([block.stats for block in blocks])
-        missing: dict[int, str] = {}
-        offset = 0
-        for block in blocks:
-            missing.update({row + offset: reason for row, reason in block.missing.items()})
-            offset += len(block.stats)
-        if any(block.extremes is None for block in blocks):
-            return stats, missing, None
-        pairs = [pair for block in blocks for pair in block.extremes or ()]
-        width = stats.shape[1]
-        worst = np.array([pair[0] for pair in pairs], dtype=np.float64).reshape(len(pairs), width)
-        best = np.array([pair[1] for pair in pairs], dtype=np.float64).reshape(len(pairs), width)
-        return stats, missing, (worst, best)
+            if name not in self.by_chunk and not self._kept[name].n_rows and self.n_rows:
+                self._kept[name].add(score_block(metric, *self._held), self._reasons)
 
     def _estimate(self, name: str, rows: np.ndarray[Any, np.dtype[np.int64]] | None, settings: Settings) -> Estimate:
         metric = self.bound(name)
-        stats, missing, extremes = self._all(name)
-        units = np.asarray(self._units, dtype=np.int64)
+        stats, missing, extremes = self._kept[name].all()
+        units = self._rows.units()
         groups = self.groups()
         codes = None if groups is None else np.unique(groups, return_inverse=True)[1].astype(np.int64)
         if rows is not None:
@@ -240,40 +241,3 @@ def estimate_fields(value: Estimate) -> dict[str, Any]:
     """An estimate as a JSON object."""
     return dataclasses.asdict(value)
 
-
-def _score(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output]) -> _Block:
-    good = [row for row, output in enumerate(outputs) if output.error is None or metric.sees_errors]
-    missing = {} if metric.sees_errors else {row: o.error for row, o in enumerate(outputs) if o.error is not None}
-    with np.errstate(over="ignore", invalid="ignore"):
-        if len(good) == len(outputs):
-            scores = metric.score(samples, outputs)
-        else:
-            scores = metric.score([samples[row] for row in good], [outputs[row] for row in good])
-    stats = np.full((len(outputs), scores.stats.shape[1]), np.nan)
-    stats[good] = scores.stats
-    for row, reason in scores.missing.items():
-        missing[good[row]] = reason
-        stats[good[row]] = np.nan
-    for row in missing_rows(stats, missing):
-        missing.setdefault(int(row), "undefined on this sample")
-    bound = metric if scores.bound is None else scores.bound
-    return _Block(bound, stats, dict(sorted(missing.items())), _extremes(metric, [samples[row] for row in sorted(missing)]))
-
-
-def _extremes(metric: Metric, samples: Sequence[Sample]) -> list[tuple[FloatArray, FloatArray]] | None:
-    found = []
-    for sample in samples:
-        pair = metric.extremes(sample)
-        if pair is None:
-            return None
-        found.append(pair)
-    return found
-
-
-def _values(block: _Block) -> FloatArray:
-    values = np.full(len(block.stats), np.nan)
-    good = np.delete(np.arange(len(block.stats)), list(block.missing))
-    if len(good):
-        with np.errstate(over="ignore", invalid="ignore"):
-            values[good] = block.metric.rows(block.stats[good])
-    return values

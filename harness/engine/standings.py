@@ -174,6 +174,8 @@ def _clusters(contenders: Sequence[Contender], names: Sequence[str]) -> IntArray
     for contender in contenders:
         if contender.groups is not None:
             group_of.update(zip(dict.fromkeys(contender.samples), contender.groups))
+    if not group_of:
+        return np.arange(len(names))
     return np.unique([group_of.get(name, name) for name in names], return_inverse=True)[1].astype(np.int64)
 
 

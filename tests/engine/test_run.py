@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from harness.config import Budget
 from harness.engine.run import exit_code, run_plan
 from harness.errors import BackendError, Interrupted, ServiceDown
 from harness.store import JOURNAL, RECORD, read_record, read_samples, run_folders
-from harness.types import Call, Output, RunRecord
+from harness.types import Call, Output, RunRecord, Usage
 from tests.engine.toys import Echo, TwoSteps, options, plan
 
 
@@ -348,3 +349,36 @@ def test_of_independent_answers_only_the_lost_ones_are_asked_again(tmp_path: Pat
     assert texts(record) == [(f"s{i}", 0, word, None) for i, word in enumerate("ABCDEFG")]
     (unit,) = record.counts["units"].values()
     assert (unit["resumed"], unit["cached"], unit["requests"]) == (3, 0, 7)
+
+
+def test_a_damaged_answer_in_the_cache_is_asked_again(tmp_path: Path) -> None:
+    run_plan(plan(Echo(), "abc"), options(tmp_path), lambda path, record: None)
+    with sqlite3.connect(tmp_path / "cache" / "answers" / "answers.sqlite") as connection:
+        (damaged,) = connection.execute("SELECT MIN(key) FROM answers").fetchone()
+        connection.execute("UPDATE answers SET value = ? WHERE key = ?", (b'{"a":{"type":"no such"},"h":"x"}', damaged))
+    connection.close()
+    again = Echo()
+    record = run_plan(plan(again, "abc"), options(tmp_path), lambda path, record: None)
+    assert len(again.asked) == 1
+    assert record.counts["units"]["echo × words"]["cached"] == 2
+    assert record.estimates[0]["value"] == 1.0
+
+
+def test_what_the_steps_of_a_play_cost_is_added_up(tmp_path: Path) -> None:
+    class Priced(Echo):
+        def run(self, calls: Sequence[Call]) -> Iterator[Output]:
+            for output in super().run(calls):
+                first = output.key.step == 0
+                yield dataclasses.replace(output, usage=Usage(3, 1, 0.25 if first else 0.5))
+
+    record = run_plan(plan(Priced(), ("a", "xb", "c"), suite=TwoSteps()), options(tmp_path), lambda path, record: None)
+    counts = record.counts["units"]["echo × words"]
+    assert counts["cost"] == 0.75 + 0.25 + 0.75
+    assert counts["tokens"] == {"input": 15, "output": 5}
+
+
+def test_the_answer_that_is_stored_is_that_of_the_suite(tmp_path: Path) -> None:
+    record = run_plan(plan(Echo(), ("a", "xb"), suite=TwoSteps()), options(tmp_path), lambda path, record: None)
+    (block,) = read_samples(tmp_path / "results" / record.run_id, ("text", "answer"))
+    assert block["text"] == ["AA!", "XB"]
+    assert [json.loads(answer) for answer in block["answer"]] == [{"type": "text", "text": text} for text in block["text"]]
