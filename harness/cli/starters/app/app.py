@@ -9,7 +9,7 @@ PASSAGES = (
 )
 
 
-def answer(asked: dict) -> dict:
+def answer(asked: dict[str, str]) -> dict[str, object]:
     """``asked["question"]`` is the prompt. Returned: the answer, and what it was made from."""
     words = set(asked["question"].lower().strip("?").split())
     overlaps = [len(words & set(passage.lower().strip(".").split())) for passage in PASSAGES]
