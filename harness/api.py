@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from harness.config import RunConfig, load_run
 from harness.config.devices import on_device
 from harness.engine.events import Listener
+from harness.engine.forecast import Forecast
+from harness.engine.forecast import forecast as make_forecast
 from harness.engine.plan import Plan, make_plan
 from harness.engine.preview import FirstPrompt, first_prompts
 from harness.engine.rescore import rescore_run
@@ -22,7 +24,7 @@ from harness.types import RunRecord
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Checked", "Reading", "Run", "ScoreResult", "check", "load", "rescore", "run", "score"]
+__all__ = ["Checked", "Forecast", "Reading", "Run", "ScoreResult", "check", "forecast", "load", "rescore", "run", "score"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,22 @@ def check(config: str | Path, overrides: Sequence[str] = ()) -> Checked:
     loaded = load_run(Path(config), overrides)
     plan = make_plan(loaded)
     return Checked(loaded, plan, tuple(first_prompts(plan)))
+
+
+def forecast(
+    config: str | Path,
+    *,
+    results: str | Path = "results",
+    overrides: Sequence[str] = (),
+    device: str | None = None,
+    cache_dir: str | Path | None = None,
+    use_cache: bool = True,
+    new: bool = False,
+) -> Forecast:
+    """What :func:`run` with the same arguments would ask, read, write, cost and take. No model is loaded or asked."""
+    loaded = load_run(Path(config), overrides)
+    loaded = loaded if device is None else on_device(loaded, device)
+    return make_forecast(make_plan(loaded), Path(results), cache_folder(cache_dir), use_cache=use_cache, new=new)
 
 
 def rescore(run: str | Path, *, metrics: Sequence[str] = (), results: str | Path = "results") -> Run:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from harness.errors import DataError
@@ -18,9 +20,21 @@ _FIELDS: Mapping[type, tuple[tuple[str, Any], ...]] = {
 
 def dumps(value: Any) -> bytes:
     """Compact JSON with sorted keys, so that equal values give equal bytes. Dataclasses become objects."""
+    return _dumper()(value)
+
+
+@cache
+def _dumper() -> Callable[[Any], bytes]:
     import orjson
 
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    return partial(orjson.dumps, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def fragment(data: bytes) -> Any:
+    """JSON that :func:`dumps` wrote, to stand as it is inside what it writes next."""
+    import orjson
+
+    return orjson.Fragment(data)
 
 
 def loads(data: bytes | str) -> Any:
@@ -32,13 +46,14 @@ def loads(data: bytes | str) -> Any:
 
 def digest(*parts: bytes, size: int = 16) -> str:
     """Hexadecimal BLAKE2b over length-prefixed parts."""
-    import hashlib
+    return hashlib.blake2b(prefixed(*parts), digest_size=size).hexdigest()
 
-    state = hashlib.blake2b(digest_size=size)
-    for part in parts:
-        state.update(len(part).to_bytes(8, "little"))
-        state.update(part)
-    return state.hexdigest()
+
+def prefixed(*parts: bytes) -> bytes:
+    """Every part after its length in eight bytes: what :func:`digest` is taken of."""
+    if len(parts) == 1:
+        return len(parts[0]).to_bytes(8, "little") + parts[0]
+    return b"".join([piece for part in parts for piece in (len(part).to_bytes(8, "little"), part)])
 
 
 def encode_request(request: Request) -> bytes:
@@ -71,12 +86,14 @@ def decode_answer(encoded: Mapping[str, Any]) -> Answer:
     return answer
 
 
-def encode_output(output: Output) -> dict[str, Any]:
-    """A JSON object with the key as ``[sample id, repeat, arm, step]``; what is not set is left out."""
-    key = output.key
-    encoded: dict[str, Any] = {"k": (key.sample_id, key.repeat, key.arm, key.step)}
+def encode_output(output: Output, answer: bytes | None = None) -> dict[str, Any]:
+    """A JSON object with the key as ``[sample id, repeat, arm, step]``; what is not set is left out.
+
+    ``answer``: its answer where that is JSON already; the object is then for :func:`dumps` only.
+    """
+    encoded: dict[str, Any] = {"k": encode_key(output.key)}
     if output.answer is not None:
-        encoded["a"] = encode_answer(output.answer)
+        encoded["a"] = encode_answer(output.answer) if answer is None else fragment(answer)
     if output.error is not None:
         encoded["error"] = output.error
     if output.finish_reason is not None:
@@ -88,6 +105,11 @@ def encode_output(output: Output) -> dict[str, Any]:
     if output.timing is not None:
         encoded["timing"] = (output.timing.latency_s, output.timing.first_token_s)
     return encoded
+
+
+def encode_key(key: Key) -> tuple[str, int, str, int]:
+    """``[sample id, repeat, arm, step]``."""
+    return key.sample_id, key.repeat, key.arm, key.step
 
 
 def decode_output(encoded: Mapping[str, Any]) -> Output:

@@ -7,6 +7,7 @@ Schema history of ``run.json`` and ``samples.parquet``: 1 (0.1.0) the first.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.codec import dumps, loads
 from harness.errors import StoreError, did_you_mean
@@ -121,15 +123,25 @@ def _nth_latest(finished: Sequence[Path], match: re.Match[str], results: Path) -
 # ── the record ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Within, what keeps ``path`` from being written (a full disk, a folder that must not be) is a StoreError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {os.strerror(error.errno) if error.errno else error}") from error
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write to a neighbour, sync, rename: readers see the old file or the new one, never half of it. One writer at a time."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-    _sync_folder(path.parent)
+    with writing(path):
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -215,14 +227,15 @@ class SampleWriter:
         fields += [pa.field(name, getattr(pa, kind)()) for name, kind in _NUMBERS.items()]
         fields += [pa.field(f"metric.{spec}", _metric_type()) for spec in self._metrics]
         self._schema = pa.schema(fields, metadata={"harness_schema": str(SCHEMA)})
-        self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
+        with writing(self._path):
+            self._writer = pq.ParquetWriter(self._temporary, self._schema, compression="zstd")
 
     def write(self, columns: Mapping[str, Sequence[Any]], metrics: Mapping[str, MetricColumn]) -> None:
         """One block of rows: every plain column, and those metrics that were scored on it."""
         import pyarrow as pa
 
         n = len(columns["sample_id"])
-        arrays = [pa.array(columns[field.name], type=field.type) for field in self._schema if field.name in columns]
+        arrays = [column_array(columns[field.name], field.type) for field in self._schema if field.name in columns]
         names = [field.name for field in self._schema if field.name in columns]
         for field in self._schema:
             if field.name in columns:
@@ -231,18 +244,22 @@ class SampleWriter:
             names.append(field.name)
             arrays.append(_metric_array(metrics[spec], n) if spec in metrics else pa.nulls(n, type=field.type))
         table = pa.Table.from_arrays(arrays, names=names).select(self._schema.names)
-        self._writer.write_table(table.cast(self._schema))
+        with writing(self._path):
+            self._writer.write_table(table.cast(self._schema))
 
     def close(self) -> None:
-        self._writer.close()
-        with self._temporary.open("r+b") as stream:
-            os.fsync(stream.fileno())
-        os.replace(self._temporary, self._path)
+        with writing(self._path):
+            self._writer.close()
+            with self._temporary.open("r+b") as stream:
+                os.fsync(stream.fileno())
+            os.replace(self._temporary, self._path)
 
     def abort(self) -> None:
-        """Leave nothing behind; the journal has everything."""
-        self._writer.close()
-        self._temporary.unlink(missing_ok=True)
+        """Leave nothing behind; the journal has everything. Says nothing of a full disk: whoever stops has said why."""
+        with contextlib.suppress(OSError):
+            self._writer.close()
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
 
 
 def read_samples(
@@ -286,6 +303,73 @@ def _samples_path(folder: Path) -> Path:
     return path
 
 
+def column_array(values: Sequence[Any], kind: Any) -> Any:
+    """Values, None where there is none, as an Arrow array; ``pyarrow.array`` would import pandas first, where that is there."""
+    import pyarrow as pa
+
+    if kind == pa.string():
+        return _string_array(values)
+    absent = [value is None for value in values]
+    if any(absent):
+        values = [0 if value is None else value for value in values]
+    present = None if not any(absent) else _bits(~np.array(absent))
+    data = _bits(np.array(values, dtype=bool)) if kind == pa.bool_() else pa.py_buffer(np.array(values, kind.to_pandas_dtype()))
+    return pa.Array.from_buffers(kind, len(values), [present, data])
+
+
+def _string_array(values: Sequence[str | None]) -> Any:
+    import pyarrow as pa
+
+    n = len(values)
+    if n and values.count(values[0]) == n and len(values[0] or "") * n * 4 < _LARGEST_BLOCK:
+        return _constant_array(values[0], n)
+    absent = [value is None for value in values] if None in values else None
+    texts: Sequence[str] = values if absent is None else [value or "" for value in values]  # type: ignore[assignment]
+    joined = "".join(texts)
+    if joined.isascii():
+        data, lengths = joined.encode(), map(len, texts)
+    else:
+        encoded = [text.encode() for text in texts]
+        data, lengths = b"".join(encoded), map(len, encoded)
+    if len(data) > _LARGEST_BLOCK:
+        return pa.array(values, type=pa.string())  # in chunks
+    offsets = np.zeros(n + 1, dtype=np.int32)
+    np.cumsum(np.fromiter(lengths, dtype=np.int64, count=n), out=offsets[1:])
+    present = None if absent is None else _bits(~np.array(absent))
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(data), present)
+
+
+_LARGEST_BLOCK = 2**31 - 1
+
+
+def _constant_array(value: str | None, n: int) -> Any:
+    """A column of one value: the model, the task, an error that nobody has."""
+    import pyarrow as pa
+
+    if value is None:
+        return pa.nulls(n, pa.string())
+    data = value.encode()
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(len(data))
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(data * n))
+
+
+def _bits(values: NDArray[np.bool_]) -> Any:
+    import pyarrow as pa
+
+    return pa.py_buffer(np.packbits(values, bitorder="little"))
+
+
+def _float_array(values: FloatArray) -> Any:
+    """NaN becomes null."""
+    import pyarrow as pa
+
+    flat = np.ascontiguousarray(values, dtype=np.float64)
+    present = ~np.isnan(flat)
+    return pa.Array.from_buffers(
+        pa.float64(), len(flat), [None if present.all() else _bits(present), pa.py_buffer(flat)]
+    )
+
+
 def _metric_type() -> Any:
     import pyarrow as pa
 
@@ -296,12 +380,13 @@ def _metric_array(column: MetricColumn, n: int) -> Any:
     import pyarrow as pa
 
     width = column.stats.shape[1]
-    values = pa.array(column.values, type=pa.float64(), from_pandas=True)
-    reasons = [None] * n
+    values = _float_array(column.values)
+    reasons: list[str | None] = [None] * n
     for row, reason in column.missing.items():
-        reasons[row] = reason  # type: ignore[call-overload]
+        reasons[row] = reason
     offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32) if width else np.zeros(n + 1, dtype=np.int32)
-    absent = np.zeros(n, dtype=bool)
-    absent[list(column.missing)] = True
-    stats = pa.ListArray.from_arrays(pa.array(offsets), pa.array(column.stats.ravel(), from_pandas=True), mask=pa.array(absent))
-    return pa.StructArray.from_arrays([values, pa.array(reasons, type=pa.string()), stats], names=["value", "missing", "stats"])
+    present = np.ones(n, dtype=bool)
+    present[list(column.missing)] = False
+    buffers = [None if present.all() else _bits(present), pa.py_buffer(offsets)]
+    stats = pa.Array.from_buffers(pa.list_(pa.float64()), n, buffers, children=[_float_array(column.stats.ravel())])
+    return pa.StructArray.from_arrays([values, _string_array(reasons), stats], names=["value", "missing", "stats"])

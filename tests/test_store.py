@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from harness.errors import StoreError
@@ -15,6 +19,7 @@ from harness.store import (
     RECORD,
     MetricColumn,
     SampleWriter,
+    column_array,
     create_run,
     find_run,
     read_record,
@@ -161,3 +166,32 @@ def test_names_sort_in_the_order_of_their_making_whatever_the_clock_does(tmp_pat
     names = [create_run(tmp_path, "x").name for _ in range(50)]
     assert names == sorted(names)
     assert names[0].startswith("29990101T000000.001Z-x-")
+
+
+VALUES = [
+    (pa.string(), ["a", None, "é", "", "漢字 \U0001f600"]), (pa.string(), ["same"] * 9), (pa.string(), ["é"] * 3),
+    (pa.string(), [None] * 3), (pa.string(), []), (pa.string(), [""]), (pa.string(), ["a", "b", "c"]),
+    (pa.int32(), [0, 3, -(2**31)]), (pa.int64(), [1, None, 2**40]), (pa.int64(), []), (pa.int64(), [None] * 9),
+    (pa.float64(), [0.1, None, math.inf]), (pa.bool_(), [True, False, True, True] * 5), (pa.bool_(), []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "values"), VALUES)
+def test_columns_are_what_pyarrow_makes_of_them(kind: pa.DataType, values: list[object]) -> None:
+    array = column_array(values, kind)
+    array.validate(full=True)
+    assert array.equals(pa.array(values, type=kind))
+
+
+def test_samples_are_written_without_pandas(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import numpy as np; from harness.store import MetricColumn, SampleWriter\n"
+        "writer = SampleWriter(Path(sys.argv[1]), ['m'])\n"
+        "column = MetricColumn(np.array([0.5, np.nan]), np.array([[1.0], [np.nan]]), {1: 'no'})\n"
+        "writer.write({'sample_id': ['a', 'b'], 'task': ['t', 't'], 'repeat': [0, 0], 'error': [None, 'no'],\n"
+        "              'cached': [True, False], 'latency_s': [None, 0.5]}, {'m': column})\n"
+        "writer.close()\n"
+        "assert 'pandas' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert samples_table(tmp_path).column("latency_s").to_pylist() == [None, 0.5]

@@ -131,7 +131,7 @@ def _opening(event: RunStarted) -> str:
 
 def _ending(event: UnitFinished, pace: Pace) -> str:
     sources = _sources(event.missing, event.cached, pace.counts.resumed if pace.counts else 0)
-    return ", ".join([f"{_unit(event)}: {event.done} done in {_seconds(event.seconds)}", *sources])
+    return ", ".join([f"{_unit(event)}: {event.done} done in {duration(event.seconds)}", *sources])
 
 
 def _unit(event: UnitStarted | UnitProgress | UnitFinished) -> str:
@@ -142,7 +142,7 @@ def _speed(pace: Pace, now: float) -> list[str]:
     rate, remaining = pace.rate(now), pace.remaining(now)
     if rate is None or remaining is None:
         return []
-    return [f"{rate:.3g}/s" if rate < 1000 else f"{rate:.0f}/s", *([f"{_seconds(remaining)} left"] if remaining else [])]
+    return [f"{rate:.3g}/s" if rate < 1000 else f"{rate:.0f}/s", *([f"{duration(remaining)} left"] if remaining else [])]
 
 
 def _sources(missing: int, cached: int, resumed: int) -> list[str]:
@@ -150,7 +150,7 @@ def _sources(missing: int, cached: int, resumed: int) -> list[str]:
     return [f"{count} {name}" for count, name in named if count]
 
 
-def _seconds(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """``0.4 s``, ``12 s``, ``3:05 min``, ``2:03 h``"""
     if seconds < 10:
         return f"{seconds:.1f} s"

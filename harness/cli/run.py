@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 from rich.text import Text
 
 from harness import api
 from harness.cli.configs import config_or_default
+from harness.cli.forecast import forecast_document, print_forecast
 from harness.cli.options import CacheDir, Config, Json, Overrides, Results
 from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed
 from harness.cli.progress import watching
@@ -24,6 +25,8 @@ def command(
     new: Annotated[bool, typer.Option("--new", help="Start anew even if an unfinished run has the same plan.")] = False,
     cache_dir: CacheDir = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Ask every model anew. Weights and indexes are kept.")] = False,
+    device: Annotated[str | None, typer.Option("--device", help="Run every local model there: cpu, cuda, cuda:1, mps.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, cost and take. Asks nobody.")] = False,
     as_json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no leaderboard.")] = False,
 ) -> int:
@@ -32,11 +35,13 @@ def command(
     Exit code 0, or 4 if more than max_missing of some outputs are missing. Progress goes to stderr.
     """
     path = config_or_default(config, "harness run")
+    given: _Given = {"results": results, "overrides": overrides or [], "device": device, "cache_dir": cache_dir,
+                     "use_cache": not no_cache}  # fmt: skip
+    if dry_run:
+        _say_beforehand(path, given, new=new, as_json=as_json, quiet=quiet)
+        return 0
     with watching(quiet) as listener:
-        run = api.run(
-            path, results=results, overrides=overrides or (), cache_dir=cache_dir, use_cache=not no_cache, new=new,
-            listener=listener, command=_again(path, results, overrides or [], cache_dir, no_cache),
-        )  # fmt: skip
+        run = api.run(path, **given, new=new, listener=listener, command=_again(path, given))
     code = run.exit_code
     if as_json:
         print_json(run_document(run, code))
@@ -49,13 +54,34 @@ def command(
     return code
 
 
-def _again(path: Path, results: Path, overrides: list[str], cache_dir: Path | None, no_cache: bool) -> str:
+class _Given(TypedDict):
+    """What the command line says of a run, as ``api.run`` and ``api.forecast`` take it."""
+
+    results: Path
+    overrides: list[str]
+    device: str | None
+    cache_dir: Path | None
+    use_cache: bool
+
+
+def _say_beforehand(path: Path, given: _Given, *, new: bool, as_json: bool, quiet: bool) -> None:
+    found = api.forecast(path, **given, new=new)
+    if as_json:
+        print_json(forecast_document(found))
+    elif not quiet:
+        print_forecast(found)
+        print_next(_again(path, given, *(["--new"] if new else [])))
+
+
+def _again(path: Path, given: _Given, *more: str) -> str:
     """The command that goes on with this run: the same, but never ``--new``."""
     words = ["run", str(path)]
-    for override in overrides:
+    for override in given["overrides"]:
         words += ["--set", override]
-    words += [] if cache_dir is None else ["--cache-dir", str(cache_dir)]
-    return typed(*words, *(["--no-cache"] if no_cache else []), results=results)
+    words += [] if given["cache_dir"] is None else ["--cache-dir", str(given["cache_dir"])]
+    words += [] if given["use_cache"] else ["--no-cache"]
+    words += [] if given["device"] is None else ["--device", given["device"]]
+    return typed(*words, *more, results=given["results"])
 
 
 def _print_ending(run: api.Run, results: Path) -> None:

@@ -51,6 +51,21 @@ def sample_hash(sample: Sample) -> str:
     return digest(encode_sample(sample))
 
 
+class Fingerprint:
+    """The hash of all samples of a data set, from their hashes in order; 32 bytes of memory a sample."""
+
+    def __init__(self) -> None:
+        self._hashes = bytearray()
+
+    def add(self, *hashes: str) -> None:
+        """Those of the next samples, as :func:`sample_hash` gives them."""
+        self._hashes += "".join(hashes).encode()
+
+    def value(self) -> str:
+        """The fingerprint so far."""
+        return digest(bytes(self._hashes))
+
+
 # ── mapping ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -200,7 +215,11 @@ _WANTED = ("references", "target", "choices", "qrels")
 
 def _is_flat(fields: Mapping[str, Any]) -> bool:
     """Whether no value has parts of its own that might be there in one row and not in another."""
-    return not any(isinstance(value, (dict, list)) for value in fields.values())
+    kinds = set(map(type, fields.values()))
+    return kinds <= _SCALARS or not any(issubclass(kind, (dict, list)) for kind in kinds)
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 # ── the data set ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -240,24 +259,27 @@ class Dataset:
 
         Raises DataError for no samples at all, an id that two rows have, a field that is not there, what JSON cannot hold.
         """
-        ids, hashes, fields, alike, has = SeenIds(), [], None, True, set[str]()
+        ids, played, fields, alike, has = SeenIds(), Fingerprint(), None, True, set[str]()
+        wanted = list(_WANTED)
         for sample in self:
             ids.add(sample.id)
             fields = sample.input.keys() if fields is None else fields
-            if len(has) < len(_WANTED):
-                has.update(key for key in _WANTED if getattr(sample, key) not in (None, ()))
+            for key in wanted:
+                if getattr(sample, key) not in (None, ()):
+                    has.add(key)
+                    wanted = [other for other in _WANTED if other not in has]
             alike = alike and sample.input.keys() == fields and _is_flat(sample.input)
             try:
-                hashes.append(sample_hash(sample))
+                played.add(sample_hash(sample))
             except TypeError as error:
                 raise DataError(f"{self._where()}: row {len(ids)}: cannot be kept as JSON: {error}") from error
-        if not hashes:
+        if not len(ids):
             raise DataError(f"{self._where()}: no samples in it{'' if self.limit is None else f' (limit is {self.limit})'}")
         twice = ids.repeated(lambda: (sample.id for sample in self))
         if twice is not None:
             where = f"{self._where()}: row {twice.second}: sample.id"
             raise DataError(f"{where}: {twice.id!r} is the id of row {twice.first} too; ids must be unique")
-        return DataFacts(len(hashes), digest("".join(hashes).encode()), alike, frozenset(has))
+        return DataFacts(len(ids), played.value(), alike, frozenset(has))
 
     def _where(self) -> str:
         path: object = getattr(self.source, "path", None)

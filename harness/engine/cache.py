@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.codec import digest, dumps
+from harness.codec import dumps, prefixed
 from harness.errors import StoreError
 from harness.types import Call, Generate
 
@@ -97,20 +98,44 @@ class Cache:
         self._connection = None
 
 
+def known_keys(folder: Path, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of the keys that the cache in this folder has an answer to. Only reads; none where no cache can be read."""
+    path = folder / _FILE
+    if not path.is_file():
+        return set()
+    # A file that nobody has open can be read without the files beside it that SQLite would make.
+    mode = "mode=ro" if path.with_name(f"{_FILE}-wal").exists() else "immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=60)) as connection:
+            return {
+                key
+                for part in (keys[start : start + _LOOKUP] for start in range(0, len(keys), _LOOKUP))
+                for (key,) in connection.execute(f"SELECT key FROM answers WHERE key IN ({','.join('?' * len(part))})", part)
+            }
+    except sqlite3.Error:
+        return set()
+
+
 def cache_keys(model_hash: str, calls: Sequence[tuple[Call, str]]) -> list[bytes]:
     """The keys of calls, each with the hash of its request, to the model whose signature has that hash.
 
     Where the answer is drawn at random it belongs to the sample and the step too: two samples that are asked the same
     draw for themselves.
     """
-    model = model_hash.encode()
-    return [bytes.fromhex(digest(model, request.encode(), _draw(call))) for call, request in calls]
+    model, plain = prefixed(model_hash.encode()), dict[tuple[int, int], bytes]()
+    parts = (model + prefixed(request.encode(), _draw(call, plain)) for call, request in calls)
+    return [hashlib.blake2b(part, digest_size=16).digest() for part in parts]
 
 
-def _draw(call: Call) -> bytes:
+def _draw(call: Call, plain: dict[tuple[int, int], bytes]) -> bytes:
+    """``plain`` keeps what is the same for all calls of one repeat."""
     key = call.key
-    drawn = isinstance(call.request, Generate) and call.request.decoding.temperature > 0
-    return dumps([key.repeat, call.seed, *([key.sample_id, key.arm, key.step] if drawn else [])])
+    if isinstance(call.request, Generate) and call.request.decoding.temperature > 0:
+        return dumps([key.repeat, call.seed, key.sample_id, key.arm, key.step])
+    known = plain.get((key.repeat, call.seed))
+    if known is None:
+        known = plain[key.repeat, call.seed] = dumps([key.repeat, call.seed])
+    return known
 
 
 def cache_stats(folder: Path) -> dict[str, object]:

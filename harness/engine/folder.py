@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.codec import dumps
 from harness.engine.journal import Journal, read_header
-from harness.store import JOURNAL, create_run, is_finished, is_run_id, run_folders
+from harness.store import JOURNAL, create_run, is_finished, is_run_id, run_folders, writing
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -33,7 +33,7 @@ class OpenRun:
     def log(self, kind: str, **fields: Any) -> None:
         """Append one line to ``log.jsonl``."""
         line = dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "kind": kind, **fields})
-        with (self.folder / LOG).open("ab") as stream:
+        with writing(self.folder / LOG), (self.folder / LOG).open("ab") as stream:
             stream.write(line + b"\n")
 
     def finish(self) -> None:

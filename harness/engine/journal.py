@@ -10,29 +10,44 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.codec import decode_output, digest, dumps, encode_output, encode_request, loads
+from harness.codec import (
+    decode_output,
+    digest,
+    dumps,
+    encode_answer,
+    encode_key,
+    encode_output,
+    encode_request,
+    fragment,
+    loads,
+)
 from harness.engine.sound import failed
 from harness.errors import DataError, StoreError
-from harness.types import Key, Output, Request
+from harness.store import writing
+from harness.types import Key, Output, Request, Usage
 
 SCHEMA = 1
 _MARK, _SIGNATURE = b'{"c":', b'{"s":'
 _SYNC_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """An output as it stands in the journal, under the hash of the request that it answers."""
+    """An output as it stands in the journal, under the hash of the request that it answers. Never changed.
+
+    ``answer``: its answer as JSON, where that is at hand.
+    """
 
     output: Output
     request: str
     line: bytes
     cached: bool = False
+    answer: bytes | None = None
 
 
 def request_hash(request: Request) -> str:
@@ -43,11 +58,29 @@ def request_hash(request: Request) -> str:
 def entry_of(output: Output, request: str, *, cached: bool = False) -> Entry:
     """The output with its line; one that JSON cannot hold (a lone surrogate in a text) becomes an error."""
     try:
-        line = dumps({**encode_output(output), "h": request, **({"cached": True} if cached else {})})
+        answer = None if output.answer is None else dumps(encode_answer(output.answer))
+        encoded = encode_output(output, answer)
+        encoded["h"] = request
+        if cached:
+            encoded["cached"] = True
+        return Entry(output, request, dumps(encoded), cached, answer)
     except TypeError as error:
-        output = failed(output.key, f"the answer cannot be stored: {error}")
-        line = dumps({**encode_output(output), "h": request})
-    return Entry(output, request, line, cached)
+        lost = failed(output.key, f"the answer cannot be stored: {error}")
+        return Entry(lost, request, dumps({**encode_output(lost), "h": request}))
+
+
+def entry_from_cache(line: bytes, key: Key, request: str) -> Entry | None:
+    """The line of an output that answered the same request for some key, as the output of this one; None if it is damaged."""
+    try:
+        encoded = loads(line)
+        encoded["k"], encoded["h"], encoded["cached"] = encode_key(key), request, True
+        output = decode_output(encoded)
+    except (ValueError, KeyError, TypeError, DataError):
+        return None
+    answer = dumps(encoded["a"]) if "a" in encoded else None
+    if answer is not None:
+        encoded["a"] = fragment(answer)
+    return Entry(output, request, dumps(encoded), True, answer)
 
 
 class Journal:
@@ -62,15 +95,15 @@ class Journal:
         self._signatures: dict[int, str] = {}
         self._current: tuple[int, int] | None = None
         self._error: OSError | None = None
+        self._path = path
         flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        with writing(path):
+            self._file = os.open(path, flags if header is None else flags | os.O_CREAT | os.O_EXCL, 0o644)
         if header is not None:
-            self._file = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o644)
             self._append(dumps({"schema": SCHEMA, **header}) + b"\n")
         else:
-            self._file = os.open(path, flags)
             self._drop_torn_line()
             self._index(path)
-        self._path = path
         self._dirty = threading.Event()
         self._stop = threading.Event()
         self._syncer = threading.Thread(target=self._sync_every_second, name="journal-sync", daemon=True)
@@ -122,7 +155,10 @@ class Journal:
         self._stop.set()
         self._dirty.set()
         self._syncer.join()
-        os.fsync(self._file)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            self._error = error
         os.close(self._file)
         self._raise_sync_error()
 
@@ -133,11 +169,11 @@ class Journal:
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            raise StoreError(f"the journal cannot be written: {error.strerror}; what was written before is safe") from error
+            raise StoreError(f"{self._path} cannot be written: {error.strerror}; what was written before is safe") from error
 
     def _raise_sync_error(self) -> None:
         if self._error is not None:
-            raise StoreError(f"the journal cannot be synced: {self._error.strerror}") from self._error
+            raise StoreError(f"{self._path} cannot be synced: {self._error.strerror}") from self._error
 
     def _sync_every_second(self) -> None:
         while not self._stop.wait(_SYNC_SECONDS):
@@ -207,3 +243,31 @@ def read_header(path: Path) -> Mapping[str, Any] | None:
     except (OSError, ValueError):
         return None
     return header if isinstance(header, dict) and header.get("schema") == SCHEMA else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a journal says of one output: its unit and key, the hash of its request, and what it took (None from the cache)."""
+
+    unit: int
+    key: Key
+    request: str
+    usage: Usage | None
+
+
+def read_answered(path: Path) -> Iterator[Answered]:
+    """Every output of a journal that this process need not hold the lock of. Lines that cannot be read are passed over."""
+    unit: int | None = None
+    with path.open("rb") as stream:
+        for line in stream:
+            try:
+                if line.startswith(_MARK):
+                    unit = loads(line)["c"][0]
+                elif line.startswith(_SIGNATURE):
+                    unit = None
+                elif unit is not None:
+                    encoded = loads(line)
+                    usage = Usage(*encoded["usage"]) if "usage" in encoded and "cached" not in encoded else None
+                    yield Answered(unit, Key(*encoded["k"]), encoded["h"], usage)
+            except (ValueError, KeyError, TypeError):
+                continue

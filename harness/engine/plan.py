@@ -276,6 +276,8 @@ def _model_problems(task: TaskConfig, models: Mapping[str, ModelConfig]) -> list
     could = f"backends that could: {', '.join(providers(needed)) or 'none is installed'}"
     if not any(_takes(task, model) for model in models.values()):
         what = f"task {task.name!r} (suite {task.suite_name}) needs {names}"
+        if Ask in needed and getattr(task.suite, "prompt", "") is None:
+            what += ", since it has no prompt"
         problems.append(f"{task.where('suite')}: {what}; no model of this run gives it; {could}")
     for name in task.models or ():
         backend = models[name].backend

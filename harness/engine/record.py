@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.codec import digest, dumps, encode_answer, encode_sample
+from harness.data.dataset import Fingerprint
+from harness.engine.garbage import no_collections
 from harness.engine.plan import Plan, Unit
 from harness.engine.scoring import Scorer, Settings, estimate_fields, metric_facts
 from harness.engine.standings import Contender, standings
 from harness.engine.waves import Row, Tally
 from harness.store import SCHEMA
-from harness.types import Estimate, Label, Number, RunRecord, Text
+from harness.types import Estimate, Label, Number, RunRecord, Sample, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,19 @@ class UnitResult:
     signature: Mapping[str, Any]
     tally: Tally
     seconds: float = 0.0
-    hashes: list[str] = field(default_factory=list)
+    played: Fingerprint = field(default_factory=Fingerprint)
     tokens: Counter[str] = field(default_factory=Counter)
+    cost: float | None = None
     finish_reasons: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
 
     def note_hashes(self, sample_hashes: Iterable[str]) -> None:
         """The hashes of the samples of one chunk, in order."""
-        self.hashes.extend(sample_hashes)
+        self.played.add(*sample_hashes)
 
     def fingerprint(self) -> str:
         """The fingerprint of the data as it was played."""
-        return digest("".join(self.hashes).encode())
+        return self.played.value()
 
     def count(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -57,6 +60,8 @@ class UnitResult:
             if output.usage is not None:
                 self.tokens["input"] += output.usage.input_tokens
                 self.tokens["output"] += output.usage.output_tokens
+                if output.usage.cost is not None:
+                    self.cost = (self.cost or 0.0) + output.usage.cost
             if output.truncated:
                 self.tokens["truncated_rows"] += 1
             if output.finish_reason is not None:
@@ -74,7 +79,7 @@ class UnitResult:
         return {
             "rows": tally.done, "missing": tally.missing, "cached": tally.cached, "resumed": tally.resumed,
             "requests": tally.requests, "tokens": dict(self.tokens), "finish_reasons": dict(self.finish_reasons),
-            "errors": dict(self.errors.most_common(20)),
+            "errors": dict(self.errors.most_common(20)), **({} if self.cost is None else {"cost": self.cost}),
         }  # fmt: skip
 
 
@@ -153,9 +158,10 @@ def unit_name(unit: Unit) -> str:
     return f"{unit.entry} × {unit.task.name}"
 
 
+@no_collections()
 def row_columns(unit: Unit, rows: Sequence[Row]) -> dict[str, list[Any]]:
     """The plain columns of ``samples.parquet`` for these rows."""
-    encoded = [encode_sample(row.sample) for row in rows]
+    encoded, hashes = _encoded_samples(rows)
     outputs = [row.output for row in rows]
     n = len(rows)
     return {
@@ -164,11 +170,11 @@ def row_columns(unit: Unit, rows: Sequence[Row]) -> dict[str, list[Any]]:
         "task": [unit.task.name] * n,
         "arm": [output.key.arm for output in outputs],
         "sample_id": [row.sample.id for row in rows],
-        "sample_hash": [digest(data) for data in encoded],
+        "sample_hash": hashes,
         "group": [row.sample.group for row in rows],
-        "sample": [data.decode() for data in encoded],
+        "sample": encoded,
         "prompt": [row.prompt for row in rows],
-        "answer": [None if o.answer is None else dumps(encode_answer(o.answer)).decode() for o in outputs],
+        "answer": [_answer_json(row) for row in rows],
         "text": [_readable(row) for row in rows],
         "error": [output.error for output in outputs],
         "finish_reason": [output.finish_reason for output in outputs],
@@ -181,6 +187,29 @@ def row_columns(unit: Unit, rows: Sequence[Row]) -> dict[str, list[Any]]:
         "truncated": [output.truncated for output in outputs],
         "cached": [row.cached for row in rows],
     }
+
+
+def _encoded_samples(rows: Sequence[Row]) -> tuple[list[str], list[str]]:
+    """Every row's sample as JSON, and its hash; the rows of one sample stand together."""
+    texts: list[str] = []
+    hashes: list[str] = []
+    before: Sample | None = None
+    for row in rows:
+        if row.sample is before:
+            texts.append(texts[-1])
+            hashes.append(hashes[-1])
+        else:
+            before = row.sample
+            data = encode_sample(before)
+            texts.append(data.decode())
+            hashes.append(digest(data))
+    return texts, hashes
+
+
+def _answer_json(row: Row) -> str | None:
+    if row.answer_json is not None:
+        return row.answer_json.decode()
+    return None if row.output.answer is None else dumps(encode_answer(row.output.answer)).decode()
 
 
 def _readable(row: Row) -> str | None:

@@ -21,7 +21,7 @@ from harness.engine.garbage import no_collections
 from harness.engine.interrupt import StopSignal
 from harness.engine.journal import Journal
 from harness.engine.ledger import Ledger, Stopped
-from harness.engine.plan import Plan, Unit
+from harness.engine.plan import LoadedData, Plan, Unit
 from harness.engine.rankings import RankingsFile
 from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.roles import encoder_at, is_source, wanted_roles
@@ -160,7 +160,7 @@ class _Run:
             progress=lambda tally: self.options.listener(_progress(unit, total, tally)),
         )  # fmt: skip
         result = UnitResult(unit, scorer, signature, player.tally)
-        self._play(unit, player, result, self._rules(unit, total), writer)
+        self._play(data, player, result, self._rules(unit, total), writer)
         scorer.score_held()
         result.seconds = time.monotonic() - clock
         if result.fingerprint() != data.facts.fingerprint:
@@ -170,14 +170,16 @@ class _Run:
         self.opened.log("unit", entry=where[0], task=where[1], rows=tally.done, missing=tally.missing, seconds=result.seconds)
         return result
 
-    def _play(self, unit: Unit, player: Player, result: UnitResult, rules: Rules, writer: SampleWriter) -> None:
+    def _play(
+        self, data: LoadedData, player: Player, result: UnitResult, rules: Rules, writer: SampleWriter
+    ) -> None:  # fmt: skip
         """Play the samples chunk by chunk; those that were played are scored meanwhile, and written in their order."""
         beside = Beside[dict[str, list[Any]]](result.scorer, self.workers, rules)
         with contextlib.ExitStack() as stack:
-            rankings = self._rankings_file(unit, stack)
-            for number, samples in enumerate(_chunks(self.plan.task_data(unit.task))):
+            rankings = self._rankings_file(result.unit, stack)
+            for number, samples in enumerate(_chunks(data)):
                 rows = player.play(number, samples)
-                columns = row_columns(unit, rows)
+                columns = row_columns(result.unit, rows)
                 result.count(rows)
                 result.note_hashes(columns["sample_hash"][:: len(self.config.seeds)])
                 if rankings is not None:

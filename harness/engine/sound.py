@@ -20,9 +20,8 @@ def sound_outputs(backend: Backend, batch: Sequence[Call]) -> Iterator[Output]:
     waiting = {call.key: call for call in batch}
     try:
         for output in backend.run(batch):
-            if output.key in waiting:
-                sound = _sound(output)
-                del waiting[output.key]
+            sound = _sound(output)
+            if waiting.pop(output.key, None) is not None:
                 yield sound
     except (HarnessError, Stopped):
         raise
@@ -57,9 +56,10 @@ def _problem(answer: Any) -> str | None:
     """What is wrong with an answer's values, if anything."""
     if answer is None:
         return "the backend gave neither an answer nor an error"
+    if isinstance(answer, Text):
+        given = answer.token_logprobs
+        return None if given is None or _finite(given) else "the model gave log-probabilities that are not finite"
     if isinstance(answer, Likelihoods) and not _finite(answer.logprobs):
-        return "the model gave log-probabilities that are not finite"
-    if isinstance(answer, Text) and not _finite(answer.token_logprobs or ()):
         return "the model gave log-probabilities that are not finite"
     if isinstance(answer, Ranking) and not _finite(answer.scores):
         return "the ranking has scores that are not finite"

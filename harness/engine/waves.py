@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness.codec import decode_output, dumps, loads
+from harness.codec import dumps
 from harness.engine.cache import Cache, cache_keys
-from harness.engine.journal import Entry, Journal, entry_of, request_hash
+from harness.engine.garbage import no_collections
+from harness.engine.journal import Entry, Journal, entry_from_cache, entry_of
 from harness.engine.ledger import Ledger
 from harness.engine.sound import sound_outputs
-from harness.errors import BackendError, HarnessError
+from harness.engine.wave import Wave
+from harness.errors import HarnessError
 from harness.protocols import Backend, Play, Suite
 from harness.types import (
     ANSWER_TYPES,
@@ -31,18 +32,19 @@ from harness.types import (
     Usage,
 )
 
-_FLUSH_SECONDS = 0.5
+_FLUSH_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One played sample × repeat: what is scored and stored."""
+    """One played sample × repeat: what is scored and stored. ``answer_json``: its answer as JSON, where that is at hand."""
 
     sample: Sample
     repeat: int
     output: Output
     prompt: str
     cached: bool
+    answer_json: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -75,89 +77,80 @@ class Player:
     def play(self, chunk: int, samples: Sequence[Sample]) -> list[Row]:
         """Play every sample of a chunk under every seed to its end; rows in the order sample, then repeat."""
         journaled = self.journal.chunk(self.unit, chunk)
-        plays = [_Play(self.suite, sample, repeat) for sample in samples for repeat in range(len(self.seeds))]
+        with no_collections():
+            plays = [_Play(self.suite, sample, repeat) for sample in samples for repeat in range(len(self.seeds))]
         active = [play for play in plays if play.request is not None]
         while active:
-            calls = [play.call(self.seeds[play.repeat]) for play in active]
-            answers = self._answer(chunk, calls, journaled)
-            for play, call in zip(active, calls):
-                play.receive(answers[call.key].output, answers[call.key].cached)
+            with no_collections():
+                wave = Wave([play.call(self.seeds[play.repeat]) for play in active])
+            entries = self._answer(chunk, wave, journaled)
+            with no_collections():
+                for play, entry in zip(active, entries):
+                    play.receive(entry)
             active = [play for play in active if play.request is not None]
-        rows = [play.row() for play in plays]
+        with no_collections():
+            rows = [play.row() for play in plays]
         self.tally.done += len(rows)
         self.tally.under_way = 0
         self.tally.missing += sum(row.output.error is not None for row in rows)
         self.progress(self.tally)
         return rows
 
-    def _answer(self, chunk: int, calls: Sequence[Call], journaled: Mapping[Key, Entry]) -> dict[Key, Entry]:
-        requests = {call.key: request_hash(call.request) for call in calls}
-        known = {key: journaled[key] for key, asked in requests.items() if key in journaled and journaled[key].request == asked}
-        self.tally.requests += len(calls)
-        self.tally.resumed += len(known)
-        for entry in known.values():
-            if not entry.cached:
-                self.ledger.add(entry.output)
-        if self.cache is not None and (not known or self.backend.independent):
+    def _answer(self, chunk: int, wave: Wave, journaled: Mapping[Key, Entry]) -> Sequence[Entry]:
+        """An entry a call, in their order."""
+        self.tally.requests += len(wave.calls)
+        if journaled:
+            self.tally.resumed += wave.take_journaled(journaled, self.ledger)
+        if self.cache is not None and (not wave.n_known or self.backend.independent):
             # a wave asks the cache once, before its first batch, so that a resumed run batches alike
-            cached = self._from_cache(self.cache, [call for call in calls if call.key not in known], requests)
-            self.journal.write(self.unit, chunk, cached.values())
-            self.tally.cached += len(cached)
-            known |= cached
-        for batch in self.backend.batches(self._to_ask(calls, known)):
-            if all(call.key in known for call in batch):
-                continue
-            self.ledger.checkpoint()
-            self._run(chunk, batch, known, requests)
-        lost = [call.key for call in calls if call.key not in known]
-        if lost:
-            raise BackendError(f"backend {self.backend.name}: batches() left out {len(lost)} of {len(calls)} calls")
-        return known
+            with no_collections():
+                self._from_cache(self.cache, chunk, wave)
+        for batch in self.backend.batches(wave.to_ask(self.backend.independent)):
+            if not wave.knows_all(batch):
+                self.ledger.checkpoint()
+                self._run(chunk, batch, wave)
+        return wave.answered(self.backend.name)
 
-    def _to_ask(self, calls: Sequence[Call], known: Mapping[Key, Entry]) -> list[Call]:
-        """What goes to the backend to be put into batches; where they matter, what was answered by it before too."""
-        if self.backend.independent:
-            return [call for call in calls if call.key not in known]
-        return [call for call in calls if not (call.key in known and known[call.key].cached)]
-
-    def _run(self, chunk: int, batch: Sequence[Call], known: dict[Key, Entry], requests: Mapping[Key, str]) -> None:
+    def _run(self, chunk: int, batch: Sequence[Call], wave: Wave) -> None:
         """Run one batch and write what is new. A batch that a kill cut in two is run whole again: it is the same batch then."""
-        calls = {call.key: call for call in batch}
-        waiting: list[Entry] = []
+        waiting: dict[int, Entry] = {}
         last_flush = time.monotonic()
         try:
             for output in sound_outputs(self.backend, batch):
-                if output.key in known:
+                position = wave.position[output.key]
+                if wave.entries[position] is not None:
                     continue
                 self.ledger.add(output)
-                waiting.append(entry_of(output, requests[output.key]))
+                waiting[position] = entry_of(output, wave.requests[position])
                 if time.monotonic() - last_flush > _FLUSH_SECONDS:
-                    done, waiting, last_flush = waiting, [], time.monotonic()
-                    self._write(chunk, done, known, calls)
+                    done, waiting, last_flush = waiting, {}, time.monotonic()
+                    self._write(chunk, done, wave)
         except (Exception, KeyboardInterrupt):  # what a backend gave before it was stopped, or failed as a whole, counts
-            self._write(chunk, waiting, known, calls)
+            self._write(chunk, waiting, wave)
             raise
-        self._write(chunk, waiting, known, calls)
+        self._write(chunk, waiting, wave)
 
-    def _write(self, chunk: int, entries: Sequence[Entry], known: dict[Key, Entry], calls: Mapping[Key, Call]) -> None:
-        self.journal.write(self.unit, chunk, entries)
-        known.update({entry.output.key: entry for entry in entries})
+    def _write(self, chunk: int, entries: Mapping[int, Entry], wave: Wave) -> None:
+        self.journal.write(self.unit, chunk, entries.values())
+        wave.note(entries)
         if self.cache is not None:
-            kept = [entry for entry in entries if entry.output.error is None]
-            keys = cache_keys(self.model_hash, [(calls[entry.output.key], entry.request) for entry in kept])
-            self.cache.put(zip(keys, [entry.line for entry in kept]))
-        self.tally.under_way = max(self.tally.under_way, len(known))
+            kept = {position: entry for position, entry in entries.items() if entry.output.error is None}
+            keys = cache_keys(self.model_hash, [(wave.calls[position], entry.request) for position, entry in kept.items()])
+            self.cache.put(zip(keys, [entry.line for entry in kept.values()]))
+        self.tally.under_way = max(self.tally.under_way, wave.n_known)
         self.progress(self.tally)
 
-    def _from_cache(self, cache: Cache, calls: Sequence[Call], requests: Mapping[Key, str]) -> dict[Key, Entry]:
-        keys = cache_keys(self.model_hash, [(call, requests[call.key]) for call in calls])
-        found = cache.get(keys)
-        hits = {}
-        for call, key in zip(calls, keys):
-            if key in found:
-                output = dataclasses.replace(decode_output(loads(found[key])), key=call.key)
-                hits[call.key] = entry_of(output, requests[call.key], cached=True)
-        return hits
+    def _from_cache(self, cache: Cache, chunk: int, wave: Wave) -> None:
+        asked = [position for position, entry in enumerate(wave.entries) if entry is None]
+        keys = cache_keys(self.model_hash, [(wave.calls[position], wave.requests[position]) for position in asked])
+        found, hits = cache.get(keys), dict[int, Entry]()
+        for position, key in zip(asked, keys) if found else ():
+            entry = entry_from_cache(found[key], wave.calls[position].key, wave.requests[position]) if key in found else None
+            if entry is not None:
+                hits[position] = entry
+        self.journal.write(self.unit, chunk, hits.values())
+        wave.note(hits)
+        self.tally.cached += len(hits)
 
 
 class _Play:
@@ -172,7 +165,7 @@ class _Play:
         self._play: Play = suite.play(sample)
         self._answer: Answer | None = None
         self._error: str | None = None
-        self._last: Output | None = None
+        self._last: Entry | None = None
         self._usage: Usage | None = None
         self._latency: float | None = None
         self._truncated = False
@@ -184,13 +177,13 @@ class _Play:
         assert self.request is not None
         return Call(Key(self.sample.id, self.repeat, "", self.step), self.request, seed)
 
-    def receive(self, output: Output, cached: bool) -> None:
-        self._last = output
-        self._cached = self._cached and cached
+    def receive(self, entry: Entry) -> None:
+        output = entry.output
+        self._last = entry
+        self._cached = self._cached and entry.cached
         self._truncated = self._truncated or output.truncated
         if output.usage is not None:
-            before, new = self._usage or Usage(), output.usage
-            self._usage = Usage(before.input_tokens + new.input_tokens, before.output_tokens + new.output_tokens)
+            self._usage = output.usage if self._usage is None else _added(self._usage, output.usage)
         if output.timing is not None:
             self._latency = (self._latency or 0.0) + output.timing.latency_s
         self.step += 1
@@ -201,19 +194,25 @@ class _Play:
             self._advance(output)
 
     def row(self) -> Row:
-        last, first_token = self._last, None
-        if last is not None and last.timing is not None and self.step == 1:
-            first_token = last.timing.first_token_s
-        output = Output(
-            key=Key(self.sample.id, self.repeat, "", max(0, self.step - 1)),
-            answer=self._answer,
-            error=self._error,
-            finish_reason=last.finish_reason if last is not None else None,
-            truncated=self._truncated,
-            usage=self._usage,
-            timing=None if self._latency is None else Timing(self._latency, first_token),
-        )
-        return Row(self.sample, self.repeat, output, self._prompt, self._cached and last is not None)
+        if self._last is None:
+            output = Output(Key(self.sample.id, self.repeat), self._answer, error=self._error)
+            return Row(self.sample, self.repeat, output, self._prompt, cached=False)
+        last = self._last.output
+        answer_json = self._last.answer if self._answer is last.answer else None
+        if self.step == 1 and self._answer is last.answer and self._error == last.error:
+            output = last
+        else:
+            first_token = last.timing.first_token_s if last.timing is not None and self.step == 1 else None
+            output = Output(
+                key=Key(self.sample.id, self.repeat, "", self.step - 1),
+                answer=self._answer,
+                error=self._error,
+                finish_reason=last.finish_reason,
+                truncated=self._truncated,
+                usage=self._usage,
+                timing=None if self._latency is None else Timing(self._latency, first_token),
+            )
+        return Row(self.sample, self.repeat, output, self._prompt, self._cached, answer_json)
 
     def _advance(self, output: Output | None) -> None:
         try:
@@ -227,6 +226,12 @@ class _Play:
         except Exception as error:  # the one place where a suite's failure on a sample becomes a missing row
             kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
             self.request, self._error = None, f"the suite failed: {kind}{error}"
+
+
+def _added(before: Usage, new: Usage) -> Usage:
+    """What two steps of one play took together."""
+    cost = None if before.cost is None and new.cost is None else (before.cost or 0.0) + (new.cost or 0.0)
+    return Usage(before.input_tokens + new.input_tokens, before.output_tokens + new.output_tokens, cost)
 
 
 def describe(request: Request) -> str:

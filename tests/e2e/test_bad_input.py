@@ -99,7 +99,7 @@ RUN_FAULTS = {
     ]),
     "axis that touches nothing": (RUN + "matrix: {choices: [[a], [b]]}\n", [
         "configs/a.yaml:4:10: the axis 'choices' touches nothing: no suite of this run has the key 'choices'; "
-        "known: decoding, extract, prompt",
+        "known: decoding, extract, prompt, schema",
     ]),
     "misspelt axis": (RUN + "matrix: {decodng.temperature: [0, 1]}\n", [
         "configs/a.yaml:4:10: the axis 'decodng.temperature' touches nothing: no suite of this run has the key 'decodng'; "

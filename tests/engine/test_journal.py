@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.engine.journal import Entry, Journal, entry_of, read_header
+from harness.engine.journal import Entry, Journal, entry_from_cache, entry_of, read_header
 from harness.errors import StoreError
-from harness.types import Key, Output, Text
+from harness.types import Key, Output, Text, Usage
 
 
 def output(sample: str, text: str, *, cached: bool = False) -> Entry:
@@ -114,3 +115,15 @@ def test_what_is_written_after_a_torn_line_is_whole(tmp_path: Path) -> None:
     assert found(journal, 0, 0) == {"a": ("1", False)}
     assert found(journal, 0, 1) == {"c": ("3", False)}
     journal.close()
+
+
+def test_an_answer_of_the_cache_becomes_that_of_another_sample() -> None:
+    kept = entry_of(Output(Key("a", 0, "", 1), Text("yes", contexts=("c",)), finish_reason="stop", usage=Usage(3, 1, 0.5)), "h")
+    found = entry_from_cache(kept.line, Key("b", 2), "h2")
+    assert found is not None
+    assert found.output == Output(Key("b", 2), Text("yes", contexts=("c",)), finish_reason="stop", usage=Usage(3, 1, 0.5))
+    answer = {"type": "text", "text": "yes", "contexts": ["c"]}
+    about = {"finish": "stop", "usage": [3, 1, 0.5]}
+    assert json.loads(found.line) == {"a": answer, "cached": True, "h": "h2", "k": ["b", 2, "", 0], **about}
+    assert (found.cached, found.answer) == (True, b'{"contexts":["c"],"text":"yes","type":"text"}')
+    assert entry_from_cache(b'{"a":1}', Key("b"), "h") is None
