@@ -54,6 +54,12 @@ class StoreError(HarnessError):
     """A run folder is missing, damaged, unfinished or of a newer schema."""
 
 
+class Unwritable(StoreError):
+    """A disk is full, or a folder must not be written. What was written before is safe, and the run can go on later."""
+
+    exit_code = 4
+
+
 class MissingDependency(HarnessError):
     """An optional package is not installed; the message says what to type."""
 

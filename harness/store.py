@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.codec import dumps, loads
-from harness.errors import StoreError, did_you_mean
+from harness.errors import StoreError, Unwritable, did_you_mean
 from harness.types import FloatArray, RunRecord
 
 SCHEMA = 1
@@ -55,7 +55,7 @@ def create_run(results: Path, name: str) -> Path:
     except FileExistsError as error:
         raise StoreError(f"the results folder {results} is a file") from error
     except OSError as error:
-        raise StoreError(f"cannot write to the results folder {results}: {error.strerror}") from error
+        raise Unwritable(f"cannot write to the results folder {results}: {error.strerror}") from error
     return path
 
 
@@ -125,11 +125,11 @@ def _nth_latest(finished: Sequence[Path], match: re.Match[str], results: Path) -
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Within, what keeps ``path`` from being written (a full disk, a folder that must not be) is a StoreError that names it."""
+    """Within, what keeps ``path`` from being written (a full disk, a folder that must not be) is an Unwritable naming it."""
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {os.strerror(error.errno) if error.errno else error}") from error
+        raise Unwritable(f"{path} cannot be written: {os.strerror(error.errno) if error.errno else error}") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -204,8 +204,8 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Generated text. ``token_logprobs`` (natural logarithms) and ``token_entropies`` (nats) are of the model's own distribution,
-    before temperature, top_k, top_p and constraints, where the backend gives them: of the tokens that hold any of the text.
+    """Generated text. ``token_logprobs`` (natural logarithms) and ``token_entropies`` (nats) are those of the tokens that hold
+    any of it, under the model's own distribution, before temperature, top_k, top_p and constraints; where the backend gives them.
 
     ``reasoning`` is what the model wrote before its answer, where its entry in the config or its server tells the two apart:
     kept, and never scored.

@@ -172,15 +172,23 @@ def _defect(error: Exception, debug: bool) -> int:
         _print_traceback()
         print(f"error: a defect of the harness: {what}", file=sys.stderr)
         return DEFECT
+    print(f"error: a defect of the harness: {what}\n{_traceback_kept()}", file=sys.stderr)
+    return DEFECT
+
+
+def _traceback_kept() -> str:
+    """Write the traceback to a temporary file; where it is, or how it can be seen."""
     import tempfile
     import traceback
 
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="harness-defect-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
-    ) as stream:
-        stream.write(traceback.format_exc())
-    print(f"error: a defect of the harness: {what}\nthe traceback is in {stream.name} (--debug shows it)", file=sys.stderr)
-    return DEFECT
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix="harness-defect-", suffix=".txt", delete=False, encoding="utf-8", errors="backslashreplace"
+        ) as stream:
+            stream.write(traceback.format_exc())
+    except OSError:
+        return "the traceback is shown with --debug"
+    return f"the traceback is in {stream.name} (--debug shows it)"
 
 
 def _print_traceback() -> None:

@@ -27,7 +27,7 @@ from harness.codec import (
     loads,
 )
 from harness.engine.sound import failed
-from harness.errors import DataError, StoreError
+from harness.errors import DataError, StoreError, Unwritable
 from harness.store import writing
 from harness.types import Key, Output, Request, Usage
 
@@ -169,11 +169,11 @@ class Journal:
             while view:
                 view = view[os.write(self._file, view) :]
         except OSError as error:
-            raise StoreError(f"{self._path} cannot be written: {error.strerror}; what was written before is safe") from error
+            raise Unwritable(f"{self._path} cannot be written: {error.strerror}; what was written before is safe") from error
 
     def _raise_sync_error(self) -> None:
         if self._error is not None:
-            raise StoreError(f"{self._path} cannot be synced: {self._error.strerror}") from self._error
+            raise Unwritable(f"{self._path} cannot be synced: {self._error.strerror}") from self._error
 
     def _sync_every_second(self) -> None:
         while not self._stop.wait(_SYNC_SECONDS):

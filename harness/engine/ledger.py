@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from harness.config import Budget
 from harness.types import Output
@@ -28,6 +30,16 @@ class Ledger:
         self.cost = 0.0
         self.tokens = 0
         self.outputs = 0
+        self._waiting: tuple[int, Callable[[], None]] | None = None
+
+    @contextmanager
+    def while_waiting(self, act: Callable[[], None]) -> Iterator[None]:
+        """Within, ``act`` is called at each checkpoint of this thread: whoever waits for a service comes by now and then."""
+        self._waiting = (threading.get_ident(), act)
+        try:
+            yield
+        finally:
+            self._waiting = None
 
     def add(self, output: Output) -> None:
         """An output that was asked for in this run, now or before it was stopped; not one from the cache."""
@@ -38,6 +50,9 @@ class Ledger:
 
     def checkpoint(self, pending: int = 0) -> None:
         """Raise Stopped after a signal, or where what is spent and what ``pending`` requests will take is all there is."""
+        waiting = self._waiting
+        if waiting is not None and waiting[0] == threading.get_ident():
+            waiting[1]()
         if self._signal() is not None:
             raise Stopped
         reason = self._spent(pending)

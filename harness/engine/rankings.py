@@ -11,7 +11,7 @@ from harness.data.trec import run_lines
 from harness.engine.plan import Unit
 from harness.engine.waves import Row
 from harness.errors import DataError
-from harness.store import slug
+from harness.store import slug, writing
 from harness.types import Ranking
 
 
@@ -19,19 +19,22 @@ class RankingsFile:
     """``runs/<task>.<entry>.trec`` of one unit; dropped with a note where the form cannot hold an id (the record can)."""
 
     def __init__(self, folder: Path, unit: Unit, say: Callable[[str], None]) -> None:
-        folder.mkdir(exist_ok=True)
+        with writing(folder):
+            folder.mkdir(exist_ok=True)
         self._tag, self._say = slug(unit.entry), say
         self._path = folder / f"{_stem(unit.task.name)}.{_stem(unit.entry)}.trec"
-        self._stream = self._path.open("w", encoding="utf-8", newline="\n")
+        with writing(self._path):
+            self._stream = self._path.open("w", encoding="utf-8", newline="\n")
 
     def write(self, rows: Sequence[Row]) -> None:
         """Append the rankings of the first repeat."""
         if self._stream.closed:
             return
         try:
-            for row in rows:
-                if isinstance(row.output.answer, Ranking) and row.repeat == 0:
-                    self._stream.writelines(run_lines(row.sample.id, row.output.answer, self._tag))
+            with writing(self._path):
+                for row in rows:
+                    if isinstance(row.output.answer, Ranking) and row.repeat == 0:
+                        self._stream.writelines(run_lines(row.sample.id, row.output.answer, self._tag))
         except DataError as error:
             self._say(f"{self._path.name} is not written: {error}")
             self._stream.close()
@@ -41,7 +44,8 @@ class RankingsFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stream.close()
+        with writing(self._path):
+            self._stream.close()
 
 
 def _stem(name: str) -> str:

@@ -27,7 +27,7 @@ from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.roles import encoder_at, is_source, wanted_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.waves import Player, Tally
-from harness.errors import DataError, Interrupted, ServiceDown
+from harness.errors import DataError, Interrupted, ServiceDown, Unwritable
 from harness.metrics.systemcost import flops_per_token, peak_memory
 from harness.protocols import Backend, Resources, TaskView
 from harness.store import SampleWriter, write_record
@@ -79,6 +79,8 @@ def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
             opened.log("finish")
             write_record(opened.folder, record)
             opened.finish()
+        except (ServiceDown, Unwritable) as error:
+            raise type(error)(f"{error}\n{_how_to_go_on(opened, options)}") from error
         finally:
             opened.release()
     return record
@@ -113,10 +115,8 @@ class _Run:
                     results += self._model(model, list(units), journal, cache, writer)
             except Stopped as stopped:
                 writer.abort()
-                raise Interrupted(self._how_to_go_on(stopped.reason), stopped.exit_code or self.stop.exit_code) from None
-            except ServiceDown as down:
-                writer.abort()
-                raise ServiceDown(f"{down}\n{self._how_to_go_on()}") from down
+                told = _how_to_go_on(self.opened, self.options, stopped.reason)
+                raise Interrupted(told, stopped.exit_code or self.stop.exit_code) from None
             except BaseException:
                 writer.abort()
                 raise
@@ -246,11 +246,12 @@ class _Run:
             return None
         return stack.enter_context(RankingsFile(self.opened.folder / "runs", unit, self.say))
 
-    def _how_to_go_on(self, reason: str = "") -> str:
-        kept = f"everything answered so far is in {self.opened.folder}"
-        if not reason:
-            return f"stopped; {kept}\ngo on with: {self.options.command}"
-        return f"stopped: {reason}; {kept}\ngo on, with more under budget: in the config, with: {self.options.command}"
+
+def _how_to_go_on(opened: OpenRun, options: RunOptions, reason: str = "") -> str:
+    kept = f"everything answered so far is in {opened.folder}"
+    if not reason:
+        return f"stopped; {kept}\ngo on with: {options.command}"
+    return f"stopped: {reason}; {kept}\ngo on, with more under budget: in the config, with: {options.command}"
 
 
 def _facts(backend: Backend) -> dict[str, Any]:

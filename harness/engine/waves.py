@@ -113,22 +113,19 @@ class Player:
 
     def _run(self, chunk: int, batch: Sequence[Call], wave: Wave) -> None:
         """Run one batch and write what is new. A batch that a kill cut in two is run whole again: it is the same batch then."""
-        waiting: dict[int, Entry] = {}
-        last_flush = time.monotonic()
-        try:
-            for output in sound_outputs(self.backend, batch):
-                position = wave.position[output.key]
-                if wave.entries[position] is not None:
-                    continue
-                self.ledger.add(output)
-                waiting[position] = entry_of(output, wave.requests[position])
-                if time.monotonic() - last_flush > _FLUSH_SECONDS:
-                    done, waiting, last_flush = waiting, {}, time.monotonic()
-                    self._write(chunk, done, wave)
-        except (Exception, KeyboardInterrupt):  # what a backend gave before it was stopped, or failed as a whole, counts
-            self._write(chunk, waiting, wave)
-            raise
-        self._write(chunk, waiting, wave)
+        came = _Came(lambda entries: self._write(chunk, entries, wave))
+        with self.ledger.while_waiting(came.write_if_due):
+            try:
+                for output in sound_outputs(self.backend, batch):
+                    position = wave.position[output.key]
+                    if wave.entries[position] is None and position not in came.entries:
+                        self.ledger.add(output)
+                        came.entries[position] = entry_of(output, wave.requests[position])
+                        came.write_if_due()
+            except (Exception, KeyboardInterrupt):  # what a backend gave before it was stopped, or failed as a whole, counts
+                came.write()
+                raise
+        came.write()
 
     def _write(self, chunk: int, entries: Mapping[int, Entry], wave: Wave) -> None:
         self.journal.write(self.unit, chunk, entries.values())
@@ -151,6 +148,25 @@ class Player:
         self.journal.write(self.unit, chunk, hits.values())
         wave.note(hits)
         self.tally.cached += len(hits)
+
+
+class _Came:
+    """Outputs that came and are not written yet, of a fraction of a second."""
+
+    __slots__ = ("_last", "_write", "entries")
+
+    def __init__(self, write: Callable[[Mapping[int, Entry]], None]) -> None:
+        self.entries: dict[int, Entry] = {}
+        self._write, self._last = write, time.monotonic()
+
+    def write_if_due(self) -> None:
+        if time.monotonic() - self._last > _FLUSH_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        entries, self.entries, self._last = self.entries, {}, time.monotonic()
+        if entries:
+            self._write(entries)
 
 
 class _Play:

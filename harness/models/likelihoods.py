@@ -4,86 +4,120 @@ from __future__ import annotations
 
 import re
 import time
+from array import array
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 
-from harness.models.devices import pack
 from harness.models.loaded import TOO_LITTLE_MEMORY, Loaded, failed, order
+from harness.models.prefixes import PrefixCache
 from harness.models.prompts import Unanswerable
-from harness.models.scoring import Scored, TokenPair, fit, layout, rolling_windows, score_sequences, widest_row
-from harness.types import Call, Likelihoods, LogLikelihood, Output, Perplexity, Timing, Usage
+from harness.models.scoring import Scored, SequenceScorer
+from harness.models.sharing import Batch, TokenPair, arrange
+from harness.models.trial import sharing
+from harness.types import Call, Key, Likelihoods, LogLikelihood, Output, Perplexity, Timing, Usage
 
 
 class LikelihoodScorer:
-    """Batches calls and scores them; made once for an open model, which it tries for whether sequences may share rows."""
+    """Batches calls and scores them; made once for an open model, which it tries for what sequences may share.
+
+    Calls are turned into tokens when they are put into batches, and that is kept until they are answered or the next calls
+    come.
+    """
 
     def __init__(self, loaded: Loaded, say: Callable[[str], None]) -> None:
         self.loaded = loaded
-        self.widest_row = widest_row(loaded.model, loaded.max_length, say)
+        self.sharing = sharing(loaded.model, loaded.max_length, say)
+        self._prefixes = PrefixCache(loaded.model) if self.sharing.stems else None
+        self._planned: dict[tuple[Key, ...], _Planned] = {}
 
     def batches(self, calls: Sequence[Call]) -> list[list[Call]]:
-        """Calls of one request type together, longest first, under the model's budget of padded tokens."""
-        batches: list[list[Call]] = []
-        for kind in (LogLikelihood, Perplexity):
-            chosen = sorted((call for call in calls if isinstance(call.request, kind)), key=order)
-            sizes = [self._size(call) for call in chosen]
-            packed = pack([width for width, _ in sizes], [rows for _, rows in sizes], self.loaded.batch_tokens)
-            batches += [[chosen[index] for index in batch] for batch in packed]
-        return batches
+        """Calls of one request type together, those that begin alike as neighbours, under the model's budget of tokens.
+
+        Tokens that sequences share are counted once, as they are computed once.
+        """
+        planned = self._plan(calls)
+        self._planned = {tuple(call.key for call in one.calls): one for one in planned}
+        return [one.calls for one in planned]
 
     def outputs(self, calls: Sequence[Call]) -> Iterator[Output]:
-        """Outputs of LogLikelihood and Perplexity calls; the sequences of all calls are batched together."""
-        started = time.perf_counter()
-        asked: list[tuple[Call, list[TokenPair], bool]] = []
-        for call in calls:
-            try:
-                asked.append((call, *self._pairs(call)))
-            except Unanswerable as error:
-                yield failed(call, str(error))
-        sequences = [pair for _, pairs, _ in asked for pair in pairs]
-        by_token = any(_lists_tokens(call) for call, _, _ in asked)
-        widest = min(self.widest_row, self.loaded.max_length)
-        scored = iter(score_sequences(self.loaded.model, sequences, self.loaded.batch_tokens, widest, by_token=by_token))
-        timing = Timing(time.perf_counter() - started)
-        for call, pairs, truncated in asked:
-            results = [next(scored) for _ in pairs]
-            whole = [result for result in results if result is not None]
-            if len(whole) < len(results):
-                yield failed(call, TOO_LITTLE_MEMORY.format(device=self.loaded.device))
-                continue
-            usage = Usage(input_tokens=sum(len(context) + len(continuation) for context, continuation in pairs))
-            yield Output(call.key, _likelihoods(call, pairs, whole), truncated=truncated, usage=usage, timing=timing)
+        """Outputs of LogLikelihood and Perplexity calls; those of a batch are scored together."""
+        known = self._planned.pop(tuple(call.key for call in calls), None)
+        # Keys are not enough: the same may come again with another request.
+        for one in [known] if known is not None and known.calls == list(calls) else self._plan(calls):
+            yield from self._scored(one)
+        if not self._planned and self._prefixes is not None:
+            self._prefixes.clear()
 
-    def _pairs(self, call: Call) -> tuple[list[TokenPair], bool]:
-        """The token sequences that a call asks to have scored, and whether a prefix had to be cut."""
-        if isinstance(call.request, Perplexity):
-            return self._windows(call.request), False
-        assert isinstance(call.request, LogLikelihood)
-        pairs = self.loaded.prompts.pairs(self.loaded.prompts.render(call.request.prefix), call.request.continuations)
-        fitted = [fit(pair, self.loaded.max_length) for pair in pairs]
-        return [pair for pair, _ in fitted], any(cut for _, cut in fitted)
+    def _plan(self, calls: Sequence[Call]) -> list[_Planned]:
+        planned: list[_Planned] = []
+        for kind in (LogLikelihood, Perplexity):
+            chosen = sorted((call for call in calls if isinstance(call.request, kind)), key=order)
+            asked = [self._asked(call) for call in chosen]
+            widest = min(self.sharing.widest_row, self.loaded.max_length)
+            batches = arrange([one.pairs for one in asked], self.loaded.batch_tokens, widest, stems=self.sharing.stems)
+            planned += [_Planned([asked[i] for i in batch.groups], batch) for batch in batches]
+        return planned
 
-    def _windows(self, request: Perplexity) -> list[TokenPair]:
-        length = self.loaded.max_length if request.max_length is None else request.max_length
-        if not 1 <= length <= self.loaded.max_length:
-            raise Unanswerable(f"max_length must be from 1 to {self.loaded.max_length}, the model's context, got {length}")
-        if request.stride is not None and not 1 <= request.stride <= length:
-            raise Unanswerable(f"stride must be from 1 to {length}, the tokens that are read at once, got {request.stride}")
-        tokens, first = self.loaded.prompts.bare(request.text), self.loaded.prompts.prefix_token
-        if request.bos is True and self.loaded.prompts.tokenizer.bos_token_id is None:
-            raise Unanswerable("bos is true, but the model's tokenizer has no beginning-of-sequence token: write bos: auto, "
-                               "which reads the end-of-text token in its place")
-        # A text that brings the token along does not get it twice.
-        is_bare = request.bos is False or tokens[:1] == [first]
-        return rolling_windows(tokens, None if is_bare else first, length, request.stride)
-
-    def _size(self, call: Call) -> tuple[int, int]:
-        """The widest row of a call, in tokens, and its number of rows."""
+    def _asked(self, call: Call) -> _Asked:
         try:
-            pairs, _ = self._pairs(call)
-        except Unanswerable:
-            return 0, 1
-        return layout(pairs, self.loaded.batch_tokens, min(self.widest_row, self.loaded.max_length))
+            pairs, truncated = self.loaded.inputs.pairs(call)
+        except Unanswerable as error:
+            return _Asked(call, [], False, str(error))
+        return _Asked(call, _compact(pairs), truncated)
+
+    def _scored(self, planned: _Planned) -> Iterator[Output]:
+        started = time.perf_counter()
+        by_token = any(_lists_tokens(one.call) for one in planned.asked)
+        scorer = SequenceScorer(self.loaded.model, self.loaded.batch_tokens, self._prefixes)
+        pairs = [pair for one in planned.asked for pair in one.pairs]
+        scored = scorer.score(pairs, planned.batch.rows, planned.batch.stem, by_token=by_token)
+        timing = Timing(time.perf_counter() - started)
+        results = iter(scored[number] for number in range(len(pairs)))
+        for one in planned.asked:
+            yield self._output(one, [next(results) for _ in one.pairs], timing)
+
+    def _output(self, one: _Asked, results: Sequence[Scored | None], timing: Timing) -> Output:
+        if one.error is not None:
+            return failed(one.call, one.error)
+        whole = [result for result in results if result is not None]
+        if len(whole) < len(results):
+            return failed(one.call, TOO_LITTLE_MEMORY.format(device=self.loaded.device))
+        usage = Usage(input_tokens=sum(len(context) + len(continuation) for context, continuation in one.pairs))
+        return Output(one.call.key, _likelihoods(one.call, one.pairs, whole), truncated=one.truncated, usage=usage,
+                      timing=timing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A call and the token sequences that it asks to have scored; ``error``: why it cannot be answered."""
+
+    call: Call
+    pairs: Sequence[TokenPair]
+    truncated: bool
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A batch, with what its calls ask."""
+
+    asked: Sequence[_Asked]
+    batch: Batch
+
+    @property
+    def calls(self) -> list[Call]:
+        return [one.call for one in self.asked]
+
+
+def _compact(pairs: Sequence[TokenPair]) -> list[TokenPair]:
+    """The same tokens in an eighth of the memory, each context once: those of many calls are kept at a time."""
+    contexts: dict[bytes, array[int]] = {}
+    found: list[TokenPair] = []
+    for context, continuation in pairs:
+        packed = array("i", context)
+        found.append((contexts.setdefault(packed.tobytes(), packed), array("i", continuation)))
+    return found
 
 
 def _lists_tokens(call: Call) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from harness.models.scoring import rolling_windows
 from harness.models.transformers import Transformers
 from harness.plugins import metric
 from harness.types import Call, Key, Likelihoods, Output, Perplexity, Sample
-from tests.models.real import SMOLLM2, opened
+from tests.models.real import SMOLLM2, opened, with_loaded
 
 SharedData = Callable[[str], Path]
 MAX_LENGTH = 64
@@ -39,7 +38,7 @@ def page(shared_data: SharedData) -> str:
 
 
 def ids_of(model: Transformers, text: str) -> list[int]:
-    return list(model._require().prompts.tokenizer(text, add_special_tokens=False)["input_ids"])
+    return list(model._require().loaded.prompts.tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def asked(model: Transformers, request: Perplexity) -> Output:
@@ -69,7 +68,7 @@ def recipe(model: Transformers, ids: Sequence[int], max_length: int, stride: int
         target[:, : -(end - previous)] = -100
         n_labels = int((target[:, 1:] != -100).sum())
         with torch.inference_mode():
-            nll += float(model._require().model(window, labels=target).loss) * n_labels
+            nll += float(model._require().loaded.model(window, labels=target).loss) * n_labels
         count, previous = count + n_labels, end
         if end == len(ids):
             break
@@ -81,7 +80,7 @@ def one_pass(model: Transformers, ids: Sequence[int]) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        logits = model._require().model(torch.tensor([list(ids)])).logits[0]
+        logits = model._require().loaded.model(torch.tensor([list(ids)])).logits[0]
     return np.asarray(logits.double().log_softmax(-1).numpy())
 
 
@@ -184,7 +183,7 @@ def test_what_the_model_cannot_do_is_an_error_of_that_text(model: Transformers, 
 
 
 def test_bos_true_needs_such_a_token(model: Transformers) -> None:
-    loaded = model._require()
+    loaded = model._require().loaded
 
     class NoBos:
         bos_token_id = None
@@ -194,8 +193,7 @@ def test_bos_true_needs_such_a_token(model: Transformers) -> None:
 
     prompts = object.__new__(type(loaded.prompts))
     prompts.__dict__.update({**loaded.prompts.__dict__, "tokenizer": NoBos(), "prefix_token": 2})
-    small = dataclasses.replace(model)
-    small._loaded = dataclasses.replace(loaded, prompts=prompts)
+    small = with_loaded(model, prompts=prompts)
     assert "no beginning-of-sequence token: write bos: auto" in str(asked(small, Perplexity("a b", bos=True)).error)
     ids = ids_of(model, "a b")
     logprobs = one_pass(model, [2, *ids])
