@@ -52,8 +52,8 @@ def create_run(results: Path, name: str) -> Path:
         results.mkdir(parents=True, exist_ok=True)
         path = results / f"{_stamp(results)}-{slug(name)}-{secrets.token_hex(2)}"
         path.mkdir()
-    except FileExistsError as error:
-        raise StoreError(f"the results folder {results} is a file") from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreError(f"the results folder {results} is a file, or below one") from error
     except OSError as error:
         raise Unwritable(f"cannot write to the results folder {results}: {error.strerror}") from error
     return path

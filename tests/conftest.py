@@ -28,3 +28,9 @@ def shared_data() -> Callable[[str], Path]:
         return path
 
     return locate
+
+
+@pytest.fixture(autouse=True)
+def _no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is printed is printed as into a pipe, however wide the terminal is that the tests run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)

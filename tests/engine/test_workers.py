@@ -382,6 +382,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
 
 @LINUX
+@pytest.mark.slow
 def test_they_end_when_the_run_is_killed(hanging: tuple[subprocess.Popen[str], int]) -> None:
     run, pid = hanging
     run.kill()

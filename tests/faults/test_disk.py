@@ -29,7 +29,7 @@ from tests.faults.server import FaultyServer
 from tests.faults.test_service import openai
 
 NO_ROOM = 4
-"""The exit code of every StoreError."""
+"""The exit code where something cannot be written: infrastructure."""
 
 
 def nothing(prompt: str) -> str:
@@ -37,11 +37,15 @@ def nothing(prompt: str) -> str:
     return "nothing"
 
 
-def assert_told_in_a_line(said: Ended, *words: str) -> None:
-    """No traceback, no defect: one line on stderr after the progress, with these words in it."""
-    assert said.code == NO_ROOM, said.err
-    assert said.told.startswith("error: "), said.err
-    assert len(said.told.splitlines()) == 1, said.err
+def assert_told_in_a_line(said: Ended, *words: str, code: int = NO_ROOM) -> None:
+    """No traceback, no defect: one line on stderr after the progress, with these words in it, and how to go on with a run."""
+    assert said.code == code, said.err
+    what, *further = said.told.splitlines()
+    assert what.startswith("error: "), said.err
+    if further:
+        kept, again = further
+        assert kept.startswith("stopped; everything answered so far is in "), said.err
+        assert again.startswith("go on with: harness run "), said.err
     assert "Traceback" not in said.err
     assert "defect" not in said.err
     for word in words:
@@ -231,7 +235,7 @@ def test_a_file_where_results_should_be(root: Path, typed: Typed, results: str) 
     project = Project.at(root, 5, NULL)
     (root / "results").write_text("mine", encoding="utf-8")
     said = typed(project, results=results)
-    assert_told_in_a_line(said, "results")
+    assert_told_in_a_line(said, "results", code=2)
     assert (root / "results").read_text(encoding="utf-8") == "mine"
 
 

@@ -95,7 +95,7 @@ def test_log_softmax_and_the_likeliest_token_of_logits_that_tie(dtype: str) -> N
 # ── memory ──
 
 
-@pytest.mark.parametrize(("most", "is_shared"), [(400, True), (200, False)])
+@pytest.mark.parametrize(("most", "is_shared"), [(400, True), pytest.param(200, False, marks=pytest.mark.slow)])
 def test_what_is_too_much_for_memory_is_scored_in_parts_and_at_last_without_sharing(most: int, is_shared: bool) -> None:
     model = tiny("Llama", **FIT["Llama"])
     pairs = flat([group[2:4] for group in requests([9] * 26, stem=tokens(random.Random(3), 50))])
@@ -138,6 +138,7 @@ def likelihoods(output: Output) -> Likelihoods:
     return output.answer
 
 
+@pytest.mark.slow
 def test_a_wave_is_read_in_a_fraction_of_its_tokens_and_scores_stay(language_model: Transformers) -> None:
     loaded = language_model._require().loaded
     shared, apart = with_loaded(language_model, batch_tokens=512), with_loaded(language_model, batch_tokens=512)

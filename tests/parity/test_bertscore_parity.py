@@ -71,6 +71,7 @@ def test_through_the_metric_with_a_baseline(pairs: Pairs, tmp_path: Path) -> Non
         assert float(opened.finish(stats.sum(axis=0))) == pytest.approx((plain.value - base) / (1 - base), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_embedding_similarity(pairs: Pairs) -> None:
     package = pytest.importorskip("sentence_transformers")
     texts, references = pairs[0][:20], pairs[1][:20]

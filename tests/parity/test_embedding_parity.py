@@ -44,6 +44,7 @@ def test_cluster_indices_of_real_vectors(name: str, shared_data: SharedData) -> 
     assert value_of(metric(name), *outputs_of(vectors, labels)) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_k_means_is_as_good_as_scikit_learns(shared_data: SharedData) -> None:
     vectors, labels = intents(shared_data(BANKING))
     for k in (2, 12, 40):

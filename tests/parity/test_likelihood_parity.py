@@ -84,7 +84,7 @@ def one_pass(model: Transformers, ids: Sequence[int]) -> np.ndarray:
     return np.asarray(logits.double().log_softmax(-1).numpy())
 
 
-@pytest.mark.parametrize(("stride", "bos"), [(16, False), (33, "auto"), (MAX_LENGTH, False), (MAX_LENGTH, "auto")])
+@pytest.mark.parametrize(("stride", "bos"), [pytest.param(16, False, marks=pytest.mark.slow), (33, "auto"), (MAX_LENGTH, False), (MAX_LENGTH, "auto")])
 def test_a_text_longer_than_the_context_equals_the_recipe(model: Transformers, page: str, stride: int, bos: Any) -> None:
     ids = ids_of(model, page)
     assert len(ids) > 2.5 * MAX_LENGTH

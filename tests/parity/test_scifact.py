@@ -36,6 +36,7 @@ def run(config: str, metrics: str, data: Path, project: Path, *options: str) -> 
     return {metric: value for (_, _, metric), value in done.values.items()}
 
 
+@pytest.mark.slow
 def test_bm25(shared_data: Callable[[str], Path], tmp_path: Path) -> None:
     data = shared_data("scifact/corpus_train.csv.gz").parent
     values = run("models: {bm25: {backend: bm25}}\n", ", ".join(BM25), data, tmp_path, "--cache-dir", "cache")
