@@ -102,7 +102,8 @@ def make_plan(config: RunConfig) -> Plan:
             dataset = open_dataset(unit.task)
             data[key] = LoadedData(dataset, dataset.scan(), dataset.corpus())
     _check_requests(units, data)
-    return Plan(config, units, data, _plan_hash(config, units, data), _check_data(units, data))
+    notes = (*_check_data(units, data), *_unpriced(config, units))
+    return Plan(config, units, data, _plan_hash(config, units, data), notes)
 
 
 def open_dataset(task: TaskConfig) -> Dataset:
@@ -252,6 +253,15 @@ def _check_data(units: Sequence[Unit], data: Mapping[str, LoadedData]) -> tuple[
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
     return tuple(dict.fromkeys(notes))
+
+
+def _unpriced(config: RunConfig, units: Sequence[Unit]) -> list[str]:
+    """Models that a budget in money cannot see."""
+    if config.budget is None or config.budget.max_cost is None:
+        return []
+    names = dict.fromkeys(unit.model.name for unit in units if getattr(unit.model.backend, "prices", ...) is None)
+    unseen = "has no prices; only what it tells of its cost itself is counted"
+    return [f"budget.max_cost: model {name!r} {unseen}" for name in names]
 
 
 def _request_place(task: TaskConfig, message: str) -> str:

@@ -412,3 +412,26 @@ def test_a_target_that_is_none_of_the_choices_is_told(project: Project) -> None:
     with pytest.raises(ConfigError) as error:
         project.plan(RUN.replace("qa.yaml", other))
     assert "target 'glad' of sample '1' is not among its choices: 'good', 'bad'" in str(error.value)
+
+
+# ── what is worth a note ──
+
+
+def test_a_budget_in_money_says_which_models_it_cannot_see(project: Project) -> None:
+    dear, free = "{backend: openai, model: a, prices: {input: 1, output: 2}}", "{backend: openai, model: b}"
+    run = f"models: {{dear: {dear}, free: {free}, nobody: {NULL}}}\ntasks: [qa.yaml]\n"
+    assert project.plan(f"{run}budget: {{max_cost: 5}}\n").notes == (
+        "budget.max_cost: model 'free' has no prices; only what it tells of its cost itself is counted",
+    )
+    assert project.plan(f"{run}budget: {{max_tokens: 5}}\n").notes == ()
+
+
+def test_an_application_needs_no_prompt_and_a_language_model_does(project: Project) -> None:
+    asked = QA.replace('prompt: {text: "{{ q }}"}\n', "").replace("sample: {", 'sample: {input: {q: "{{ q }}"}, ')
+    plan = project.plan('models: {app: {backend: python, app: "json:dumps"}}\ntasks: [qa.yaml]\n', qa_yaml=asked)
+    assert pairs(plan) == [("app", "qa")]
+    (problem, *_) = project.refused("models: {llm: {backend: openai, model: a}}\ntasks: [qa.yaml]\n", qa_yaml=asked)
+    assert problem.startswith(
+        "qa.yaml:2:1: task 'qa' (suite generation) needs Ask, since it has no prompt; no model of this run gives it; backends "
+        "that could: "
+    )
