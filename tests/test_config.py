@@ -489,6 +489,8 @@ RUN_FAULTS: Mapping[str, tuple[str, str]] = {
     "replicates": (RUN + "n_bootstrap: 1e3\n", "4:14: expected an integer from 1 to 1,000,000, got 1000.0"),
     "too many replicates": (RUN + "n_bootstrap: 1000001\n",
      "4:14: expected an integer from 1 to 1,000,000, got 1000001"),
+    "no budget": (RUN + "budget: {}\n", "4:9: a budget needs max_cost, max_tokens or max_seconds"),
+    "free of charge": (RUN + "budget: {max_cost: 0}\n", "4:20: expected a number > 0, got 0"),
     "no replicates": (RUN + "n_bootstrap: 0\n", "4:14: expected an integer from 1 to 1,000,000, got 0"),
     "key of no run": (RUN + "zzz: 1\n", "4:1: unknown key 'zzz'; known: budget, cache, gate, include, level, limit, matrix, "
                       "max_missing, models, n_bootstrap, name, roles, scoring, seeds, tasks"),

@@ -47,6 +47,7 @@ def missing_lines(record: RunRecord) -> list[str]:
         if counts["missing"]:
             reasons = counts.get("errors") or {}
             why = f": {next(iter(reasons))}" if reasons else ""
-            more = f" (and {len(reasons) - 1} other reasons)" if len(reasons) > 1 else ""
+            others = len(reasons) - 1
+            more = f" (and {others} other reason{'s' if others > 1 else ''})" if others else ""
             lines.append(f"{name}: {counts['missing']} of {counts['rows']} outputs missing{why}{more}")
     return lines

@@ -111,6 +111,12 @@ class BudgetDocument(Document):
     max_tokens: Count | None = Field(default=None, description="Tokens read and written.")
     max_seconds: Positive | None = Field(default=None, description="Seconds from the start of the command.")
 
+    @model_validator(mode="after")
+    def _limits_something(self) -> BudgetDocument:
+        if self.max_cost is None and self.max_tokens is None and self.max_seconds is None:
+            raise PydanticCustomError("refused", "a budget needs max_cost, max_tokens or max_seconds")
+        return self
+
 
 class ScoringDocument(Document):
     """How answers are scored while the models go on answering."""

@@ -180,12 +180,13 @@ def _missing(record: RunRecord) -> Iterator[str]:
 
 
 def _cut_short(record: RunRecord) -> Iterator[str]:
-    """One line for every unit whose prompts were cut to fit the model, or whose texts were not finished."""
+    """One line for every unit whose prompts were cut, whose texts were not finished, or that cost something."""
     for name, counts in record.counts["units"].items():
         prompts = counts.get("tokens", {}).get("truncated_rows", 0)
         texts = counts.get("finish_reasons", {}).get("length", 0)
         facts = [f"{prompts} of {counts['rows']} prompts were cut to fit the model's context"] if prompts else []
         facts += [f"{texts} of {counts['rows']} texts ended at max_tokens"] if texts else []
+        facts += [f"cost {counts['cost']:.4g}"] if counts.get("cost") else []
         if facts:
             yield f"{name}: {'; '.join(facts)}."
 

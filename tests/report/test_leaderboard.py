@@ -208,10 +208,11 @@ def test_an_entry_that_is_not_ranked_for_its_gaps_says_so() -> None:
 def test_prompts_that_were_cut_and_texts_that_were_not_finished_are_told() -> None:
     tasks = [{"task": "t", "metric": "m", "entries": [entry("a", 1, 0.5, 0.4, 0.6, 200)]}]
     units = {
-        "a × t": {"rows": 200, "tokens": {"input": 9, "truncated_rows": 12}, "finish_reasons": {"stop": 197, "length": 3}},
+        "a × t": {"rows": 200, "tokens": {"input": 9, "truncated_rows": 12}, "finish_reasons": {"stop": 197, "length": 3},
+                  "cost": 7.2},
         "a × u": {"rows": 50, "tokens": {}, "finish_reasons": {"stop": 50}},
     }
     shown = record(tasks, {}, {"m": True}, counts={"units": units, "notes": []})
     assert footnotes(shown)[1:] == [
-        "a × t: 12 of 200 prompts were cut to fit the model's context; 3 of 200 texts ended at max_tokens."
+        "a × t: 12 of 200 prompts were cut to fit the model's context; 3 of 200 texts ended at max_tokens; cost 7.2."
     ]
