@@ -136,10 +136,15 @@ def forecast(
     return make_forecast(make_plan(loaded), Path(results), cache_folder(cache_dir), use_cache=use_cache, new=new)
 
 
-def rescore(run: str | Path, *, metrics: Sequence[str] = (), results: str | Path = "results") -> Run:
-    """Score the stored answers of a run again, with its own metrics or with others; the new run's ``parent`` is the old one."""
+def rescore(
+    run: str | Path, *, metrics: Sequence[str] = (), results: str | Path = "results", listener: Listener = lambda event: None
+) -> Run:
+    """Score the stored answers of a run again, with its own metrics or with others; the new run's ``parent`` is the old one.
+
+    ``listener`` is called with a ``Note`` of ``harness.engine.events`` for each thing to know, such as a sample that is lost.
+    """
     folder = find_run(Path(results), str(run))
-    record = rescore_run(folder, Path(results), metrics, write_leaderboard)
+    record = rescore_run(folder, Path(results), metrics, write_leaderboard, listener)
     return Run(record, Path(results) / record.run_id)
 
 

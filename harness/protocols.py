@@ -321,10 +321,10 @@ class Checkpoint(Protocol):
 
     ``pending``: requests that are under way and may still cost something. It raises if the run is to stop: a signal came, or
     a budget or the time is spent. Whoever has requests under way then sends no more, hands over the answers of those that are
-    on their way, and raises it again.
+    on their way, and raises it again. False: no new request before those that are pending have told what one takes; ask again.
     """
 
-    def __call__(self, pending: int = 0) -> None: ...
+    def __call__(self, pending: int = 0) -> bool | None: ...
 
 
 def go_on(pending: int = 0) -> None:

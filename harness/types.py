@@ -205,7 +205,7 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Text:
     """Generated text. ``token_logprobs`` (natural logarithms) and ``token_entropies`` (nats) are those of the tokens that hold
-    any of it, under the model's own distribution, before temperature, top_k, top_p and constraints; where the backend gives them.
+    any of it, under the model's own distribution, before temperature, top_k, top_p and constraints. Not every backend has them.
 
     ``reasoning`` is what the model wrote before its answer, where its entry in the config or its server tells the two apart:
     kept, and never scored.

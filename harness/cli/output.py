@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from harness.store import pretty
 JSON_SCHEMA = 1
 DEFAULT_RESULTS = Path("results")
 _WIDTH_OF_A_FILE = 160
+_STDOUT = 1
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -37,6 +40,80 @@ class _Console(Console):
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on stdout, with ``schema``; NaN and infinities become null."""
     sys.stdout.write(pretty({"schema": JSON_SCHEMA, **document}).decode())
+
+
+@contextlib.contextmanager
+def undisturbed(wanted: bool = True) -> Iterator[None]:
+    """Within, whatever else prints (metrics, suites, apps, and the programs that they start) prints to stderr, so that stdout
+    can be JSON and nothing else."""
+    with _diverted() if wanted else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def _diverted() -> Iterator[None]:
+    stdout = sys.stdout
+    aside: Any = _Aside(stdout)
+    sys.stdout = aside
+    try:
+        with _descriptor_diverted(stdout):
+            yield
+    finally:
+        aside.is_open = False
+        if sys.stdout is aside:
+            sys.stdout = stdout
+
+
+class _Aside:
+    """Stands for ``sys.stdout``; what is put before it meanwhile, and stays there, reaches stdout through it afterwards."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self.is_open = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr if self.is_open else self._stream, name)
+
+
+@contextlib.contextmanager
+def _descriptor_diverted(stdout: Any) -> Iterator[None]:
+    """C libraries and child processes write to descriptor 1 whatever ``sys.stdout`` is."""
+    stderr = _descriptor(sys.stderr)
+    if _descriptor(stdout) != _STDOUT or stderr is None:
+        yield
+        return
+    stdout.flush()
+    kept = os.dup(_STDOUT)
+    os.dup2(stderr, _STDOUT)
+    try:
+        yield
+    finally:
+        stdout.flush()  # what somebody wrote to sys.__stdout__
+        _flush_c()
+        os.dup2(kept, _STDOUT)
+        os.close(kept)
+        atexit.register(_divert_for_good, stdout, stderr)  # it is called before what was registered within
+
+
+def _descriptor(stream: Any) -> int | None:
+    try:
+        return int(stream.fileno())
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _flush_c() -> None:
+    """What C has printed waits in a buffer of its own, which would be written when the process ends."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        (ctypes.cdll.ucrtbase if sys.platform == "win32" else ctypes.CDLL(None)).fflush(None)
+
+
+def _divert_for_good(stdout: Any, stderr: int) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        stdout.flush()
+        os.dup2(stderr, _STDOUT)
 
 
 def print_next(*commands: str) -> None:

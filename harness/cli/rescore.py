@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -9,7 +10,8 @@ from rich.text import Text
 
 from harness import api
 from harness.cli.options import Json, Results, Run
-from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed
+from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed, undisturbed
+from harness.cli.progress import Lines
 from harness.cli.result import print_leaderboard, run_document
 
 
@@ -28,7 +30,8 @@ def command(
     """
     if more and not metrics:
         raise typer.BadParameter(f"metrics come after --metrics: {' '.join(more)}")
-    made = api.rescore(run, metrics=[*(metrics or ()), *(more or ())], results=results)
+    with undisturbed(as_json):
+        made = api.rescore(run, metrics=[*(metrics or ()), *(more or ())], results=results, listener=Lines(sys.stderr))
     if as_json:
         print_json(run_document(made, 0))
         return 0

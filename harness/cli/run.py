@@ -13,7 +13,7 @@ from harness import api
 from harness.cli.configs import config_or_default
 from harness.cli.forecast import forecast_document, print_forecast
 from harness.cli.options import CacheDir, Config, Json, Overrides, Results
-from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed
+from harness.cli.output import DEFAULT_RESULTS, console, print_json, print_next, typed, undisturbed
 from harness.cli.progress import watching
 from harness.cli.result import missing_lines, print_leaderboard, run_document
 
@@ -40,7 +40,7 @@ def command(
     if dry_run:
         _say_beforehand(path, given, new=new, as_json=as_json, quiet=quiet)
         return 0
-    with watching(quiet) as listener:
+    with undisturbed(as_json), watching(quiet) as listener:
         run = api.run(path, **given, new=new, listener=listener, command=_again(path, given))
     code = run.exit_code
     if as_json:
@@ -65,7 +65,8 @@ class _Given(TypedDict):
 
 
 def _say_beforehand(path: Path, given: _Given, *, new: bool, as_json: bool, quiet: bool) -> None:
-    found = api.forecast(path, **given, new=new)
+    with undisturbed(as_json):
+        found = api.forecast(path, **given, new=new)
     if as_json:
         print_json(forecast_document(found))
     elif not quiet:

@@ -11,7 +11,7 @@ import typer
 
 from harness import api
 from harness.cli.options import Json
-from harness.cli.output import print_json
+from harness.cli.output import print_json, undisturbed
 from harness.cli.scores import print_scores
 from harness.engine.score import Reading
 from harness.errors import UsageError
@@ -88,10 +88,11 @@ def command(
     """
     _check_files(specs, predictions, references or [])
     reading = Reading(input_format, field, target, label, score, positive, group, not no_ids)
-    results = api.score(
-        specs, _opened(predictions), [_opened(file) for file in references] if references else None,
-        reading=reading, roles={} if encoder is None else {"encoder": encoder}, level=level, n_bootstrap=n_bootstrap, seed=seed,
-    )  # fmt: skip
+    with undisturbed(as_json):
+        results = api.score(
+            specs, _opened(predictions), [_opened(file) for file in references] if references else None, reading=reading,
+            roles={} if encoder is None else {"encoder": encoder}, level=level, n_bootstrap=n_bootstrap, seed=seed,
+        )  # fmt: skip
     if as_json:
         print_json({"results": [result.to_json(per_sample=per_sample) for result in results], "notes": results[0].notes})
     else:

@@ -39,6 +39,7 @@ _MEASURED_CHUNKS = 2
 _WORTH_S = 1.0
 _PAYS = 3.0
 _POLL_S = 0.1
+_UNSENT = "its rows cannot be sent to a worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class _Chunk(Generic[K]):
     outputs: Sequence[Output]
     blocks: dict[str, Block]
     beside: Future[dict[str, Block | str]] | None
+    guards: Mapping[str, _Guard]
 
 
 class Beside(Generic[K]):
@@ -97,6 +99,10 @@ class Beside(Generic[K]):
         self._costs: dict[str, float] = {}  # seconds a row, of metrics that are scored here
         if rules.workers == 0 or not workers.most:
             self._able = {}
+        else:
+            for name, metric in scorer.by_chunk.items():
+                if metric.may_hang and name not in self._able:
+                    rules.say(f"{metric.spec}: scored without a time limit, it cannot be sent to a worker")
         for name, guard in list(self._able.items()):
             if rules.workers is not None or guard.metric.may_hang:
                 self._guards[name] = self._able.pop(name)
@@ -106,8 +112,9 @@ class Beside(Generic[K]):
     def add(self, samples: Sequence[Sample], outputs: Sequence[Output], kept: K) -> Iterator[tuple[K, dict[str, MetricColumn]]]:
         """Take a chunk, with what belongs to it; gives those that are done. To be exhausted before the next call."""
         future = self._sent(samples, outputs) if self._guards else None
+        guards = {} if future is None else dict(self._guards)  # before others may join them
         blocks = self._scored_here(samples, outputs)
-        self._waiting.append(_Chunk(kept, samples, outputs, blocks, future))
+        self._waiting.append(_Chunk(kept, samples, outputs, blocks, future, guards))
         while self._waiting and (len(self._waiting) > self._workers.most + 1 or _is_done(self._waiting[0])):
             yield self._taken()
 
@@ -120,7 +127,8 @@ class Beside(Generic[K]):
         try:
             data = pickled_rows(samples, outputs)
         except Exception:  # rows of the user's own making may hold anything
-            self._guards.clear()
+            for name in list(self._guards):
+                self._unguard(name, why=_UNSENT)
             self._able.clear()
             return None
         guards, seconds = dict(self._guards), self._rules.timeout_s
@@ -162,11 +170,12 @@ class Beside(Generic[K]):
         for name, metric in self._scorer.by_chunk.items():
             if name in chunk.blocks:
                 continue
-            block = found.get(name, "its rows cannot be sent to a worker")
+            block = found.get(name, _UNSENT)
+            self._tell(chunk.guards.get(name))
             if isinstance(block, str):
-                block = self._scored_after_all(name, metric, chunk, why=block)
+                self._unguard(name, why=block)
+                block = score_block(metric, chunk.samples, chunk.outputs)
             chunk.blocks[name] = block
-            self._tell(name)
         self._waiting.popleft()
         return chunk.kept, self._scorer.take(chunk.samples, chunk.outputs, chunk.blocks)
 
@@ -176,14 +185,13 @@ class Beside(Generic[K]):
             self._rules.checkpoint()
         return future.result()
 
-    def _scored_after_all(self, name: str, metric: Metric, chunk: _Chunk[K], why: str) -> Block:
-        """Where a worker could not: from now on here. What the metric raises, it raises here as it always did."""
-        if self._guards.pop(name, None) is not None and metric.may_hang:
-            self._rules.say(f"{metric.spec}: scored without a time limit, {why}")
-        return score_block(metric, chunk.samples, chunk.outputs)
+    def _unguard(self, name: str, why: str) -> None:
+        """Where a worker cannot: from now on here. What the metric raises, it raises here as it always did."""
+        guard = self._guards.pop(name, None)
+        if guard is not None and guard.metric.may_hang:
+            self._rules.say(f"{guard.metric.spec}: scored without a time limit, {why}")
 
-    def _tell(self, name: str) -> None:
-        guard = self._guards.get(name)
+    def _tell(self, guard: _Guard | None) -> None:
         if guard is not None and guard.lost and not guard.is_told:
             guard.is_told = True
             self._rules.say(f"{guard.metric.spec}: {guard.first_lost}: such samples are missing")

@@ -8,9 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from harness.errors import MetricError
 from harness.protocols import Metric
 from harness.stats.estimate import missing_rows
-from harness.types import FloatArray, Output, Sample
+from harness.types import FloatArray, Output, Sample, Scores
 
 Extremes: TypeAlias = tuple[FloatArray, FloatArray]
 """The worst and the best row ``float64[m, d]`` that each of m missing rows could have had."""
@@ -37,7 +38,7 @@ def score_block(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Out
         if len(good) == len(outputs):
             scores = metric.score(samples, outputs)
         else:
-            scores = metric.score([samples[row] for row in good], [outputs[row] for row in good])
+            scores = _scored(metric, [samples[row] for row in good], [outputs[row] for row in good])
     stats = np.full((len(outputs), scores.stats.shape[1]), np.nan)
     stats[good] = scores.stats
     for row, reason in scores.missing.items():
@@ -52,7 +53,7 @@ def score_block(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Out
 
 def lost_block(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output], reason: str) -> Block:
     """Rows that were not scored, for this reason; those whose output is an error are missing for that error."""
-    width = metric.score([], []).stats.shape[1]
+    width = len(metric.columns) or _of_no_rows(metric).stats.shape[1]
     gone = [reason if output.error is None or metric.sees_errors else output.error for output in outputs]
     stats, values = np.full((len(samples), width), np.nan), np.full(len(samples), np.nan)
     return Block(stats, values, dict(enumerate(gone)), _extremes(metric, samples, width))
@@ -77,6 +78,22 @@ def joined(blocks: Sequence[Block]) -> Block:
 def joined_extremes(pairs: Sequence[Extremes]) -> Extremes:
     """Those of the missing rows of several blocks, at least one, in their order."""
     return np.concatenate([worst for worst, _ in pairs]), np.concatenate([best for _, best in pairs])
+
+
+def _scored(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output]) -> Scores:
+    return metric.score(samples, outputs) if samples else _of_no_rows(metric)
+
+
+def _of_no_rows(metric: Metric) -> Scores:
+    """Many a metric of a user's own making cannot score no rows: its columns tell what it would have given."""
+    try:
+        return metric.score([], [])
+    except Exception as error:
+        if metric.columns:
+            return Scores(np.empty((0, len(metric.columns))))
+        raise MetricError(
+            f"{metric.spec}: names no columns and cannot score no rows ({type(error).__name__}: {error}): name its columns"
+        ) from error
 
 
 def _extremes(metric: Metric, samples: Iterable[Sample], width: int) -> Extremes | None:

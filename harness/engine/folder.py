@@ -40,6 +40,14 @@ class OpenRun:
         """After ``run.json`` is there: the journal has been compacted and goes."""
         (self.folder / JOURNAL).unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Of a run that has no answer nothing is left."""
+        for name in (JOURNAL, LOG):
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+        self._lock.release()
+        _remove(self.folder)
+
     def release(self) -> None:
         """Let go of the folder. Of an unfinished run the lock's file stays: another process may take it in the same moment."""
         self._lock.release()
@@ -86,9 +94,13 @@ def _sweep(results: Path) -> None:
             (folder / name).unlink(missing_ok=True)
         lock.release()
         if not leftover:
-            with contextlib.suppress(OSError):  # somebody has just put something into it
-                (folder / _LOCK).unlink(missing_ok=True)
-                folder.rmdir()
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # somebody has just put something into it
+        (folder / _LOCK).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _is_stillborn(folder: Path) -> bool:

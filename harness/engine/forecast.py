@@ -105,13 +105,14 @@ def forecast(plan: Plan, results: Path, cache_dir: Path, *, use_cache: bool = Tr
     answered = {} if folder is None else _by_unit(read_answered(folder / JOURNAL))
     resources = Resources(cache_dir, {}, notes.append)
     inspectors: dict[int, Inspector | None] = {}
+    cache = _Cached(cache_dir / "answers") if use_cache else None
     paces = Paces(results)
     units = []
     for unit in plan.units:
         backend = unit.model.backend
         if id(backend) not in inspectors:
             inspectors[id(backend)] = backend.inspect(resources) if isinstance(backend, Inspectable) else None
-        looker = _Looker(plan, unit, inspectors[id(backend)], cache_dir / "answers" if use_cache else None)
+        looker = _Looker(plan, unit, inspectors[id(backend)], cache)
         units.append(looker.look(answered.get(unit.index, {}), paces))
     spent = [record.usage for unit in answered.values() for record in unit.values() if record.usage is not None]
     budget = tuple(_budget(plan.config.budget or Budget(), units, spent))
@@ -156,6 +157,17 @@ class _Sums:
             self.cost = (self.cost or 0.0) + size.cost * times
 
 
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    """What the answer cache will have by the time that it is asked: what it has now, and what the run itself puts there."""
+
+    folder: Path
+    coming: set[bytes] = field(default_factory=set)
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        return known_keys(self.folder, keys) | self.coming.intersection(keys)
+
+
 @dataclass(slots=True)
 class _Looker:
     """Looks at the requests of one unit."""
@@ -163,7 +175,7 @@ class _Looker:
     plan: Plan
     unit: Unit
     inspector: Inspector | None
-    cache: Path | None
+    cache: _Cached | None
     requests: int = 0
     resumed: int = 0
     cached: int = 0
@@ -206,10 +218,12 @@ class _Looker:
         self.requests += rows
         self.resumed += rows - waiting
         known = set[tuple[int, int]]()
-        if self.cache is not None and self._is_kept() and signature is not None and (
-            waiting == rows or self.unit.model.backend.independent
-        ):
-            known = self._cached(self.cache, asked, hashes, left, signature)
+        if self.cache is not None and self._is_kept() and signature is not None:
+            keys = self._keys(asked, hashes, left, signature)
+            if waiting == rows or self.unit.model.backend.independent:
+                there = self.cache.known(list(keys.values()))
+                known = {place for place, key in keys.items() if key in there}
+            self.cache.coming.update(keys.values())
         self.cached += len(known)
         for place, (_, request) in enumerate(asked):
             times = sum((place, repeat) not in known for repeat in left[place])
@@ -217,18 +231,16 @@ class _Looker:
                 self.sums.add(self.inspector, request, times)
             self.samples_to_ask += bool(times)
 
-    def _cached(
-        self, cache: Path, asked: Sequence[tuple[Sample, Request]], hashes: Sequence[str],
+    def _keys(
+        self, asked: Sequence[tuple[Sample, Request]], hashes: Sequence[str],
         left: Sequence[Sequence[int]], signature: Mapping[str, Any],
-    ) -> set[tuple[int, int]]:  # fmt: skip
-        """Those (place, repeat) of ``left`` whose answer the cache has."""
+    ) -> dict[tuple[int, int], bytes]:  # fmt: skip
+        """The cache's key of every (place, repeat) of ``left``."""
         config = self.plan.config
         places = [(place, repeat) for place, repeats in enumerate(left) for repeat in repeats]
         calls = [(Call(Key(asked[place][0].id, repeat), asked[place][1], config.seeds[repeat]), hashes[place])
                  for place, repeat in places]
-        keys = cache_keys(digest(dumps([dict(signature), config.cache])), calls)
-        known = known_keys(cache, keys)
-        return {place for place, key in zip(places, keys) if key in known}
+        return dict(zip(places, cache_keys(digest(dumps([dict(signature), config.cache])), calls)))
 
     def _found(self, more_steps: bool, pace: Pace | None) -> UnitForecast:
         sums, asked = self.sums, self.requests - self.resumed - self.cached

@@ -26,7 +26,7 @@ from harness.codec import (
     fragment,
     loads,
 )
-from harness.engine.sound import failed
+from harness.engine.sound import failed, problem_of
 from harness.errors import DataError, StoreError, Unwritable
 from harness.store import writing
 from harness.types import Key, Output, Request, Usage
@@ -70,16 +70,18 @@ def entry_of(output: Output, request: str, *, cached: bool = False) -> Entry:
 
 
 def entry_from_cache(line: bytes, key: Key, request: str) -> Entry | None:
-    """The line of an output that answered the same request for some key, as the output of this one; None if it is damaged."""
+    """The line of an output that answered the same request for some key, as the output of this one; None if it is damaged or
+    holds no answer that a backend may give."""
     try:
         encoded = loads(line)
         encoded["k"], encoded["h"], encoded["cached"] = encode_key(key), request, True
         output = decode_output(encoded)
-    except (ValueError, KeyError, TypeError, DataError):
+    except (ValueError, KeyError, TypeError, AttributeError, DataError):
         return None
-    answer = dumps(encoded["a"]) if "a" in encoded else None
-    if answer is not None:
-        encoded["a"] = fragment(answer)
+    if output.error is not None or problem_of(output.answer) is not None:
+        return None
+    answer = dumps(encoded["a"])
+    encoded["a"] = fragment(answer)
     return Entry(output, request, dumps(encoded), True, answer)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from harness.codec import decode_answer, decode_sample, loads
 from harness.engine.beside import TIMEOUT_S, Beside, Rules, make_workers
 from harness.engine.environment import environment
+from harness.engine.events import Listener, Note
 from harness.engine.plan import ANSWER_NEEDS, answer_needs
 from harness.engine.record import Scored, collect, signatures
 from harness.engine.roles import ENCODER, opened_roles
@@ -47,22 +48,30 @@ Block = Mapping[str, Sequence[Any]]
 
 
 def rescore_run(
-    folder: Path, results: Path, specs: Sequence[str], publish: Callable[[Path, RunRecord], None]
-) -> RunRecord:
+    folder: Path, results: Path, specs: Sequence[str], publish: Callable[[Path, RunRecord], None],
+    listener: Listener = lambda event: None,
+) -> RunRecord:  # fmt: skip
     """Score a run's answers with its own metrics, or with ``specs`` wherever a task's answers have what they need.
 
-    The new folder's record has ``parent``. Raises UsageError for a metric that fits no task of the run.
+    The new folder's record has ``parent``, and the notes of both. ``listener`` is told the new ones. Raises UsageError for a
+    metric that fits no task of the run.
     """
     started, clock = time.time(), time.monotonic()
+    notes: list[str] = []
+
+    def say(message: str) -> None:
+        notes.append(message)
+        listener(Note(message))
+
     parent = read_record(folder)
     stored = [_Stored(folder, *key) for key in _units(folder)]
     metrics = {unit: _metrics_for(unit, parent, specs) for unit in stored}
     _check_used(specs, metrics)
     target = create_run(results, parent.name)
     try:
-        scored = _score(target, stored, metrics, parent)
+        scored = _score(target, stored, metrics, parent, say)
         times = {"started": started, "finished": time.time(), "seconds": time.monotonic() - clock}
-        record = _record(parent, target, scored, times)
+        record = _record(parent, target, scored, {"times": times, "notes": notes})
         publish(target, record)
         write_record(target, record)
     except BaseException:
@@ -126,15 +135,21 @@ _KINDS: Mapping[type, str] = {
 
 
 def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict[str, Metric]:
+    language = str(parent.data_fingerprints.get(unit.task, {}).get("language", "en"))
     if specs:
         gives = unit.gives()
-        language = str(parent.data_fingerprints.get(unit.task, {}).get("language", "en"))
         wanted = {spec: metric_of(spec).for_language(language) for spec in specs}
         fitting = {spec: metric for spec, metric in wanted.items() if not lacking(answer_needs(metric), gives)}
         if fitting:
             return fitting
     own = [e for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
-    return {e["metric"]: metric_of(e["signature"].rpartition("#")[0]) for e in own}
+    return {e["metric"]: _own(e["metric"], e["signature"], language) for e in own}
+
+
+def _own(spec: str, signature: str, language: str) -> Metric:
+    """A metric of the run, from all its parameters; one of the user's own is found by what the config says, which names its
+    module: its signature does not."""
+    return metric_of(spec).for_language(language) if ":" in spec else metric_of(signature.rpartition("#")[0])
 
 
 def _check_used(specs: Sequence[str], metrics: Mapping[_Stored, Mapping[str, Metric]]) -> None:
@@ -145,17 +160,17 @@ def _check_used(specs: Sequence[str], metrics: Mapping[_Stored, Mapping[str, Met
 
 
 def _score(
-    target: Path, stored: Sequence[_Stored], metrics: Mapping[_Stored, Mapping[str, Metric]], parent: RunRecord
-) -> list[Scored]:
+    target: Path, stored: Sequence[_Stored], metrics: Mapping[_Stored, Mapping[str, Metric]], parent: RunRecord,
+    say: Callable[[str], None],
+) -> list[Scored]:  # fmt: skip
     names = list(dict.fromkeys(name for chosen in metrics.values() for name in chosen))
     writer = SampleWriter(target, names)
     scored = []
     scoring: Mapping[str, Any] = parent.config.get("scoring") or {}
-    rules = Rules(scoring.get("workers"), scoring.get("timeout_s", TIMEOUT_S))
     try:
         with make_workers(scoring) as workers:
             for unit in stored:
-                scorer = _scorer(unit, metrics[unit], parent, writer, workers, rules)
+                scorer = _scorer(unit, metrics[unit], parent, writer, workers, _rules(scoring, unit.task, say))
                 if metrics[unit]:
                     primary = _primary(unit, parent, list(metrics[unit]))
                     scored.append(Scored(unit.entry, unit.model, unit.cell, unit.task, primary, scorer))
@@ -166,12 +181,19 @@ def _score(
     return scored
 
 
+def _rules(scoring: Mapping[str, Any], task: str, say: Callable[[str], None]) -> Rules:
+    timeout_s = scoring.get("timeout_s") or TIMEOUT_S
+    return Rules(scoring.get("workers"), timeout_s, say=lambda message: say(f"{task}: {message}"))
+
+
 def _scorer(
     unit: _Stored, metrics: Mapping[str, Metric], parent: RunRecord, writer: SampleWriter, workers: Workers, rules: Rules
 ) -> Scorer:
     """What has scored, and written, the rows of a unit."""
     with contextlib.ExitStack() as stack:
         scorer = Scorer(metrics, unit, opened_roles(metrics, _encoders(parent), stack))
+        for warning in scorer.warnings:
+            rules.say(warning)
         beside = Beside[Block](scorer, workers, rules)
         for block in unit.blocks():
             for done in beside.add([decode_sample(s) for s in block["sample"]], _outputs(block), block):
@@ -212,7 +234,8 @@ def _primary(unit: _Stored, parent: RunRecord, names: Sequence[str]) -> str:
     return next((name for name in before if name in names), names[0])
 
 
-def _record(parent: RunRecord, target: Path, scored: Sequence[Scored], times: Mapping[str, Any]) -> RunRecord:
+def _record(parent: RunRecord, target: Path, scored: Sequence[Scored], about: Mapping[str, Any]) -> RunRecord:
+    """``about`` has the times and the notes of scoring again."""
     config = parent.config
     level, n_bootstrap = config.get("level", 0.95), config.get("n_bootstrap", 1000)
     settings = make_settings(parent.seeds[0], level, n_bootstrap, config.get("max_missing", 0.01))
@@ -227,6 +250,7 @@ def _record(parent: RunRecord, target: Path, scored: Sequence[Scored], times: Ma
         estimates=tuple(estimates),
         standings=standings(contenders, settings),
         tables=tuple(tables),
-        timings=dict(times),
+        counts={**parent.counts, "notes": list(dict.fromkeys([*parent.counts.get("notes", ()), *about["notes"]]))},
+        timings=dict(about["times"]),
         path=target,
     )

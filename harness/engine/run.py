@@ -27,7 +27,7 @@ from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.roles import encoder_at, is_source, wanted_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.waves import Player, Tally
-from harness.errors import DataError, Interrupted, ServiceDown, Unwritable
+from harness.errors import BackendError, DataError, Interrupted, MissingDependency, Unwritable
 from harness.metrics.systemcost import flops_per_token, peak_memory
 from harness.protocols import Backend, Resources, TaskView
 from harness.store import SampleWriter, write_record
@@ -55,7 +55,7 @@ def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
     """Do what the plan says. ``publish`` writes what belongs beside the record (leaderboards) just before the folder is closed.
 
     Raises Interrupted on Ctrl-C or SIGTERM, or when a budget is spent, and ServiceDown when a service answers nobody any more:
-    after everything that was answered is on disk.
+    after everything that was answered is on disk. A run that ends before its first answer leaves nothing behind.
     """
     config = plan.config
     notes: list[str] = []
@@ -71,16 +71,21 @@ def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
     stopping = f"stopping after the batch in hand (once more: at once); go on with: {options.command}"
     with StopSignal(lambda: say(stopping)) as stop:
         opened = open_run(options.results, config.name, plan.plan_hash, new=options.new, say=say)
+        running = _Run(plan, options, opened, stop, say)
         try:
             options.listener(RunStarted(opened.folder.name, opened.folder, opened.resumed, len(plan.units)))
             opened.log("start", resumed=opened.resumed, plan_hash=plan.plan_hash)
-            record = _Run(plan, options, opened, stop, say).execute(notes)
+            record = running.execute(notes)
             publish(opened.folder, record)
             opened.log("finish")
             write_record(opened.folder, record)
             opened.finish()
-        except (ServiceDown, Unwritable) as error:
-            raise type(error)(f"{error}\n{_how_to_go_on(opened, options)}") from error
+        except (BackendError, MissingDependency, Unwritable) as error:
+            if opened.resumed or running.ledger.outputs:
+                error.args = (f"{error}\n{_how_to_go_on(opened, options)}",)
+            else:
+                opened.discard()
+            raise
         finally:
             opened.release()
     return record
@@ -115,7 +120,8 @@ class _Run:
                     results += self._model(model, list(units), journal, cache, writer)
             except Stopped as stopped:
                 writer.abort()
-                told = _how_to_go_on(self.opened, self.options, stopped.reason)
+                spent = "" if stopped.limit is None else self.ledger.words(stopped.limit)
+                told = _how_to_go_on(self.opened, self.options, spent)
                 raise Interrupted(told, stopped.exit_code or self.stop.exit_code) from None
             except BaseException:
                 writer.abort()
@@ -131,9 +137,9 @@ class _Run:
     ) -> Iterator[UnitResult]:
         """Load one model, take all its units, free it."""
         self.ledger.checkpoint()
-        backend = model.backend
-        backend.open(self._resources(model))
+        backend, resources = model.backend, self._resources(model)
         try:
+            backend.open(resources)
             self.model_facts[model.name] = _facts(backend)
             signature = dict(backend.signature())
             for unit in units:
@@ -217,8 +223,8 @@ class _Run:
         """The model of a role, opened when it is first asked for."""
         if name not in self.roles:
             role = encoder_at(name) if is_source(name) and name not in self.config.roles else self.config.roles[name].backend
+            self.roles[name] = role  # before it is open: what it has of its model by then is to be freed too
             role.open(Resources(self.options.cache_dir, {}, self.say, self.ledger.checkpoint))
-            self.roles[name] = role
             self.role_signatures[f"role {name}"] = dict(role.signature())
         return self.roles[name]
 

@@ -45,15 +45,19 @@ def failed(key: Key, error: str) -> Output:
 def _sound(output: Output) -> Output:
     if output.error is not None:
         return output if output.answer is None else failed(output.key, output.error)
-    try:
-        problem = _problem(output.answer)
-    except (TypeError, ValueError, AttributeError):
-        problem = f"the {type(output.answer).__name__.lower()} that the backend gave has values of the wrong type"
+    problem = problem_of(output.answer)
     return output if problem is None else failed(output.key, problem)
 
 
-def _problem(answer: Any) -> str | None:
+def problem_of(answer: Any) -> str | None:
     """What is wrong with an answer's values, if anything."""
+    try:
+        return _problem(answer)
+    except (TypeError, ValueError, AttributeError):
+        return f"the {type(answer).__name__.lower()} that the backend gave has values of the wrong type"
+
+
+def _problem(answer: Any) -> str | None:
     if answer is None:
         return "the backend gave neither an answer nor an error"
     if isinstance(answer, Text):

@@ -59,11 +59,12 @@ class AppReader:
         if isinstance(value, ANSWER_TYPES):
             checked = _checked(cast("Answer", value))
             return Output(call.key, self._reasoned(checked, None) if isinstance(checked, Text) else checked)
-        row = _row(call, _plain(value))
+        given = _plain(value)
+        row = _row(call, given)
         usage, error = self._usage(row.get("usage")), row.get("error")
         if not _is_none(error):
             return Output(call.key, None, error=_error_text(error), finish_reason="error", usage=usage)
-        output = _read(call, row)
+        output = _read(call, row, "answer" if isinstance(given, dict) and "answer" in given else "text")
         if isinstance(output.answer, Text):
             output = dataclasses.replace(output, answer=self._reasoned(output.answer, row.get("reasoning")))
         return dataclasses.replace(output, usage=usage)
@@ -164,7 +165,8 @@ def _pairs(ranking: list[Any]) -> list[Any]:
     return ranking
 
 
-def _read(call: Call, row: Mapping[str, Any]) -> Output:
+def _read(call: Call, row: Mapping[str, Any], text_key: str) -> Output:
+    """``text_key`` is what the app calls the row's ``text``."""
     kept = {key: value for key, value in row.items() if key in _KEPT}
     try:
         return row_output(kept, call.key, ANSWERS_TO.get(type(call.request), ()))
@@ -173,7 +175,7 @@ def _read(call: Call, row: Mapping[str, Any]) -> Output:
         if text.startswith("needs one of"):
             there = ", ".join(map(str, row)) or "nothing"
             text = f"expected a mapping with answer, label, value, … or error; it has {there}"
-        raise BadAnswer(text) from None
+        raise BadAnswer(f"{text_key}{text[4:]}" if text.startswith("text ") else text) from None
 
 
 def _checked(answer: Answer) -> Answer:

@@ -14,12 +14,13 @@ from typing import Any, TypeAlias
 
 from harness.errors import BackendError
 from harness.models.adaptive import Gate
-from harness.models.limits import Limits, Refused, Trouble, TroubleKind
-from harness.models.sitting import Health, Sitting, gone
+from harness.models.asked import Health
+from harness.models.limits import Limits, OutOfCredit, Refused, Trouble, TroubleKind
+from harness.models.sitting import Sitting, gone
 from harness.protocols import Resources
 from harness.types import Call, Output
 
-__all__ = ["Asker", "Attempt", "Limits", "Opening", "Refused", "Trouble", "TroubleKind"]
+__all__ = ["Asker", "Attempt", "Limits", "Opening", "OutOfCredit", "Refused", "Trouble", "TroubleKind"]
 
 Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[Any]]
 Attempt: TypeAlias = Callable[[Any, Call], Awaitable[Output]]
@@ -98,7 +99,7 @@ class Asker:
             except queue.Empty:
                 if not thread.is_alive():
                     raise gone(self.who) from None
-                if (stop := sitting.told_to_stop()) is not None:
+                if isinstance(stop := sitting.told(), BaseException):
                     self._tell(loop, sitting.end, stop)
 
     def _tell(self, loop: asyncio.AbstractEventLoop, what: Callable[..., None], *arguments: Any) -> None:

@@ -13,6 +13,9 @@ from harness.errors import MissingDependency
 from harness.models.prompts import Unanswerable
 from harness.types import Generate
 
+_KEPT = 64
+"""Forms that are kept begun, those used last: every sample may have choices of its own, at up to 0.1 MB each."""
+
 
 class Constraint:
     """What one text may still become. Made anew for each text."""
@@ -59,9 +62,12 @@ class Constraints:
         if not request.choices and request.schema is None:
             return None
         form = json.dumps(request.choices or request.schema, ensure_ascii=False)
-        if form not in self._begun:
-            self._begun[form] = self._matcher(_choices_grammar(request.choices) if request.choices else _json_grammar(form))
-        begun = self._begun[form]
+        begun = self._begun.pop(form, None)
+        if begun is None:
+            begun = self._matcher(_choices_grammar(request.choices) if request.choices else _json_grammar(form))
+        self._begun[form] = begun
+        if len(self._begun) > _KEPT:
+            del self._begun[next(iter(self._begun))]
         return lambda: Constraint(begun.deep_copy())
 
     def _matcher(self, grammar: str) -> Any:
@@ -69,8 +75,7 @@ class Constraints:
 
         matcher = LLMatcher(self._vocabulary_of_tokenizer(), grammar, log_level=0)
         if matcher.is_error():
-            reason = str(matcher.get_error()).strip().splitlines()[0]
-            raise Unanswerable(f"the text cannot be held to its schema: {reason}")
+            raise Unanswerable(f"the text cannot be held to its schema: {_gist(str(matcher.get_error()))}")
         return matcher
 
     def _vocabulary_of_tokenizer(self) -> Any:
@@ -83,6 +88,12 @@ class Constraints:
             except ValueError as error:
                 raise Unanswerable(f"this model's tokenizer cannot hold a text to choices or a schema: {error}") from error
         return self._read
+
+
+def _gist(message: str) -> str:
+    """The first line of an error and, where there are several (a pattern with a mark below it), the last, which says why."""
+    lines = [line.strip() for line in message.strip().splitlines() if line.strip()]
+    return " ".join(dict.fromkeys([*lines[:1], *lines[-1:]]))
 
 
 def _choices_grammar(choices: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,27 @@ _PLAIN_TOKENIZERS = frozenset({"TokenizersBackend", "PreTrainedTokenizerFast"})
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """``context`` in tokens; ``ends`` are the end tokens that the generation config and the tokenizer name."""
+    """``context`` in tokens; ``ends`` are the end tokens that the generation config and the tokenizer name.
+
+    ``stated``: whether the configuration names that context. ``goes_on``: whether positions beyond it are computed as those
+    within it are (rotary ones), instead of looked up in a table that ends there.
+    """
 
     tokenizer: Any
     context: int
     ends: frozenset[int]
+    stated: bool
+    goes_on: bool
+
+    def check_length(self, max_length: int | None, say: Callable[[str], None]) -> None:
+        """Raises BackendError for a length that the model has no positions for; ``say`` is told of one it was not made for."""
+        if max_length is None or not self.stated or max_length <= self.context:
+            return
+        if not self.goes_on:
+            raise BackendError(f"transformers backend: max_length must be at most {self.context}, the positions that this "
+                               f"model has by its configuration, got {max_length}")
+        say(f"WARNING: max_length is {max_length}, and the model's configuration names a context of {self.context}: what "
+            "stands beyond that is read and written badly, unless the model is known to bear it")
 
 
 def describe(folder: Path) -> Described:
@@ -41,13 +57,14 @@ def describe(folder: Path) -> Described:
     try:
         with quiet_transformers():
             plain = _plain(folder)
-            tokenizer, context = _told_plainly(folder, plain) if plain is not None else _told_by_transformers(folder)
+            told = _told_plainly(folder, plain) if plain is not None else _told_by_transformers(folder)
             ends = _configured_ends(folder)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise BackendError(f"transformers backend: {folder} is no causal language model: {error}") from error
+    tokenizer, context, goes_on = told
     # Tokenizers that know of no limit hold a huge number.
     limit = tokenizer.model_max_length if tokenizer.model_max_length < 10**9 else _UNKNOWN_LENGTH
-    return Described(tokenizer, int(context or limit), ends | _known({tokenizer.eos_token_id}))
+    return Described(tokenizer, int(context or limit), ends | _known({tokenizer.eos_token_id}), context is not None, goes_on)
 
 
 def _plain(folder: Path) -> Mapping[str, Any] | None:
@@ -74,19 +91,23 @@ def _read(path: Path) -> Mapping[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _told_plainly(folder: Path, config: Mapping[str, Any]) -> tuple[Any, int]:
+def _told_plainly(folder: Path, config: Mapping[str, Any]) -> tuple[Any, int | None, bool]:
+    """Tokenizer, context and whether positions go on beyond it."""
     from transformers import PreTrainedTokenizerFast
 
-    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True), config["max_position_embeddings"]
+    return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True), config["max_position_embeddings"], True
 
 
-def _told_by_transformers(folder: Path) -> tuple[Any, int | None]:
+def _told_by_transformers(folder: Path) -> tuple[Any, int | None, bool]:
     from transformers import AutoConfig, AutoTokenizer
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    stated = (getattr(config.get_text_config(), key, None) for key in _CONTEXT_KEYS)
-    return tokenizer, next((int(length) for length in stated if length), None)
+    text = config.get_text_config()
+    stated = (getattr(text, key, None) for key in _CONTEXT_KEYS)
+    # The second is what versions before 5 call it.
+    goes_on = any(getattr(text, key, None) for key in ("rope_parameters", "rope_theta"))
+    return tokenizer, next((int(length) for length in stated if length), None), goes_on
 
 
 def _configured_ends(folder: Path) -> frozenset[int]:

@@ -31,10 +31,22 @@ def choose_device(device: str) -> str:
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
         return next(name for name, available in there.items() if available)
-    if not there.get(device.partition(":")[0], False):
+    if not there.get(device.partition(":")[0], False) or not _is_there(device):
         known = ", ".join(name for name, available in there.items() if available)
-        raise BackendError(f"device must be auto or one that this machine has ({known}), got {device!r}")
+        raise BackendError(f"device must be auto or one that this machine has ({known}; an index as in cuda:0 may follow), "
+                           f"got {device!r}")
     return device
+
+
+def _is_there(device: str) -> bool:
+    """Whether torch can read the name of a device of a kind that is there, and there are as many as its index says."""
+    import torch
+
+    try:
+        index = torch.device(device).index
+    except RuntimeError:
+        return False
+    return index is None or index < (torch.cuda.device_count() if device.startswith("cuda") else 1)
 
 
 def batch_tokens(config: Any, itemsize: int, device: str) -> int:

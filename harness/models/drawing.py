@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from harness.models.constraints import Constraint
@@ -19,11 +19,12 @@ _LIKELIEST = 1024
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """A token; where they are asked for, its natural log-probability and the entropy in nats, of the model's own distribution:
-    before temperature, top_k, top_p and constraint."""
+    before temperature, top_k, top_p and constraint. ``is_sound``: whether the logits that it was drawn by are numbers."""
 
     token: int
     logprob: float | None = None
     entropy: float | None = None
+    is_sound: bool = True
 
 
 class Drawer(Protocol):
@@ -43,13 +44,19 @@ class Drawer(Protocol):
 def draw(logits: Any, rows: Sequence[Drawer]) -> list[Drawn]:
     """The next token of each row from ``logits[rows, vocabulary]``: the likeliest, or by the row's number at a temperature."""
     allowed = _constrained(logits, rows)
-    tokens: list[int] = allowed.argmax(1).tolist()
+    likeliest = allowed.argmax(1, keepdim=True)
+    # NaN counts as the highest. The free logits, since a constraint that allows nothing makes all of a row's infinite.
+    sound: list[bool] = logits.gather(1, likeliest).isfinite()[:, 0].tolist()
+    tokens: list[int] = likeliest[:, 0].tolist()
     for index, row in enumerate(rows):
         if row.decoding.temperature > 0:
             tokens[index] = sample(allowed[index], row.decoding, row.uniform())
     listed = [index for index, row in enumerate(rows) if row.decoding.logprobs]
-    facts = dict(zip(listed, _facts(logits[listed], [tokens[index] for index in listed]))) if listed else {}
-    return [Drawn(token, *facts.get(index, (None, None))) for index, token in enumerate(tokens)]
+    drawn = [Drawn(token, is_sound=is_sound) for token, is_sound in zip(tokens, sound)]
+    if listed:
+        for index, (logprob, entropy) in zip(listed, _facts(logits[listed], [tokens[index] for index in listed])):
+            drawn[index] = replace(drawn[index], logprob=logprob, entropy=entropy)
+    return drawn
 
 
 def sample(logits: Any, decoding: Decoding, uniform: float) -> int:

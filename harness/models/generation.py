@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol
 
 from harness.models.constraints import Constraint
 from harness.models.drawing import Drawn, draw
-from harness.models.plainrows import PlainRows
 from harness.types import Call, Decoding
 
 _SPARE = 8
@@ -21,13 +20,14 @@ _SPARE = 8
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One text to write: the prompt's token ids, how to sample, the seed of this row's own random numbers, and what makes the
-    constraint that the text is held to."""
+    """One text to write: the prompt's token ids, how to sample, the seed of this row's own random numbers, what makes the
+    constraint that the text is held to, and tokens that end this text beside those that end all."""
 
     prompt: Sequence[int]
     decoding: Decoding
     seed: int
     constraint: Callable[[], Constraint] | None = None
+    ends: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +91,6 @@ def row_seed(call: Call) -> int:
     key = call.key
     name = json.dumps([call.seed, key.sample_id, key.repeat, key.arm, key.step])
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) >> 1
-
-
-def write(model: Any, tokenizer: Any, tasks: Sequence[Task], ends: frozenset[int]) -> list[Written]:
-    """Write after each prompt until an end token, a stop string (cut off exactly) or ``max_tokens``; all side by side."""
-    room = Room(len(tasks), sum(len(task.prompt) + task.decoding.max_tokens for task in tasks) * len(tasks), 1)
-    found = dict(write_all(PlainRows(model), tokenizer, tasks, ends, room))
-    results = [found[index] for index in range(len(tasks))]
-    return [result for result in results if isinstance(result, Written)]
 
 
 def write_all(
@@ -190,7 +182,10 @@ class _Row:
         if not self.n_drawn:
             self.first_token_s = time.perf_counter() - self.started
         self.n_drawn += 1
-        is_end = drawn.token in ends
+        if not drawn.is_sound:
+            self.result = Spoiled(f"the model's logits are not finite, at token {self.n_drawn} of the text")
+            return
+        is_end = drawn.token in ends or drawn.token in self.task.ends
         if not is_end:
             self.tokens.append(drawn.token)
             if drawn.logprob is not None and drawn.entropy is not None:
@@ -219,7 +214,7 @@ class _Row:
         cut = min((at for at in map(text.find, self.decoding.stop) if at >= 0), default=None)
         if cut is not None:
             text = text[:cut]
-            n_kept = _tokens_of(tokenizer, self.tokens, cut)
+            n_kept = _tokens_of(tokenizer, self.tokens, text, cut) if self.decoding.logprobs else 0
         elif not is_complete and self.n_drawn < self.decoding.max_tokens:
             return
         self.result = Written(
@@ -229,17 +224,28 @@ class _Row:
             tuple(self.entropies[:n_kept]) if self.decoding.logprobs else None)
 
 
+def stop_tokens(tokenizer: Any, stops: Sequence[str]) -> frozenset[int]:
+    """Tokens that end a text since they are stop strings themselves: special ones, which never show in a decoded text."""
+    ids = {stop: tokenizer.convert_tokens_to_ids(stop) for stop in stops}
+    # A stop string that is no token has the id of the unknown one.
+    whole = [stop for stop, token in ids.items() if token is not None and tokenizer.convert_ids_to_tokens(token) == stop]
+    return frozenset(ids[stop] for stop in whole if not _decode(tokenizer, [ids[stop]])
+                     and tokenizer.decode([ids[stop]], clean_up_tokenization_spaces=False) == stop)
+
+
 def _decode(tokenizer: Any, tokens: Sequence[int]) -> str:
     return str(tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
 
-def _tokens_of(tokenizer: Any, tokens: Sequence[int], length: int) -> int:
-    """The fewest first tokens whose text has ``length`` characters."""
-    low, high = 0, len(tokens)
-    while low < high:
-        middle = (low + high) // 2
-        if len(_decode(tokenizer, tokens[:middle])) < length:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _tokens_of(tokenizer: Any, tokens: Sequence[int], text: str, cut: int) -> int:
+    """The fewest first tokens that hold all of ``text[:cut]``, of the text of all tokens."""
+    wanted = text[:cut]
+    # The text of the first n does not grow steadily with n: half a character shows as one or more of U+FFFD, in tokenizers that
+    # fall back to bytes in the place of whole ones before it too. So all n are tried for which the others, of a byte or more
+    # but for a few, could hold what is behind the cut.
+    least = max(0, len(tokens) - len(text[cut:].encode()) - _SPARE)
+    n = next(n for n in range(least, len(tokens) + 1) if _decode(tokenizer, tokens[:n]).startswith(wanted))
+    # Bytes that are no character: the first of them show as all of them do.
+    while wanted.endswith("\N{REPLACEMENT CHARACTER}") and n < len(tokens) and _decode(tokenizer, tokens[: n + 1]) == wanted:
+        n += 1
+    return n

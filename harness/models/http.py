@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from harness.errors import BackendError, HarnessError
 from harness.models.appanswers import AppReader, BadAnswer, json_of, shown
 from harness.models.appfields import AppInspector, row_seed_of
 from harness.models.asking import Asker, Limits, Refused, Trouble
-from harness.models.httprequests import RequestTemplate, as_written, request_fields
-from harness.models.httpsession import http_opening, troubles
+from harness.models.httprequests import RequestTemplate, request_fields
+from harness.models.httpsession import http_opening, read_body, troubles
 from harness.models.httpstatus import failure
 from harness.models.jsonpaths import JsonPaths
 from harness.models.openaianswers import parsed
@@ -35,7 +35,9 @@ class Http:
     ``url`` is its address; it must hold no credential. ``method`` is POST (the body is JSON) or GET (the body's entries become
     the query of the address). ``headers`` are sent with every request: ``${NAME}`` in them stands for an environment variable,
     as in ``{Authorization: "Bearer ${RAG_KEY}"}``; credentials that are written out are refused. ``body`` is what is sent, its
-    texts templates, ``${NAME}`` in them as in headers; by default it is what a ``python`` app would be called with.
+    texts templates, ``${NAME}`` in them as in headers (outside of ``{{ … }}``); by default it is what a ``python`` app would
+    be called with. What such variables hold is hidden where the service sends it back: in errors always, in answers where the
+    variable or its place is named like a credential.
 
     Templates of a task that asks an app see the fields of the sample's input, all of them as ``input`` too, ``choices`` and
     ``seed``. Those of a task that prompts see ``prompt`` (its text; ``question`` is the same), ``system``, ``messages``,
@@ -52,8 +54,9 @@ class Http:
     the two marks around what is written before the answer.
 
     429 and 5xx, connections that break, time-outs and answers that cannot be read or lack all four answers are tried again, as
-    ``limits`` says. Redirects, 401, 402, 403, 404 and 405 stop the run; other statuses are errors of their samples. Answers
-    serve their own run alone, unless the config gives the service's state a name (``cache: {version: "…"}``).
+    ``limits`` says. Redirects, 401, 402, 403, 404 and 405 stop the run; other statuses are errors of their samples, as are
+    answers of more than 64 MiB. Answers serve their own run alone, unless the config gives the service's state a name
+    (``cache: {version: "…"}``).
     """
 
     name: ClassVar[str] = "http"
@@ -97,7 +100,7 @@ class Http:
         self.close()
         client = _Client(self, self._template, self._paths)
         headers = {"Content-Type": "application/json", **client.headers} if self.method == "POST" else client.headers
-        asker = Asker(_WHO, self.limits, resources, http_opening(_WHO, headers), client.attempt)
+        asker = Asker(_WHO, self.limits, resources, http_opening(_WHO, headers, self.url), client.attempt)
         asker.open()
         self._asker = asker
 
@@ -130,8 +133,11 @@ class Http:
         return AppInspector(self.signature(), self._rendered, self.prices)
 
     def _rendered(self, request: Request) -> Mapping[str, Any]:
-        seen = {**request_fields(request), **as_written(self._template.variables())}
-        return {"url": self.url, "method": self.method, "body": self._template.rendered(seen, request)}
+        try:
+            body = self._template.rendered(request_fields(request), request, self._template.as_written())
+        except HarnessError as error:
+            raise BackendError(f"{_WHO}: body: {error}") from None
+        return {"url": self.url, "method": self.method, "body": body}
 
 
 class _Client:
@@ -146,15 +152,19 @@ class _Client:
 
     async def attempt(self, session: ClientSession, call: Call) -> Output:
         """The output of a call. Raises Trouble, Refused or BackendError, none with a secret in it."""
+        with self._secrets.hiding():
+            output = await self._asked(session, call)
+        return output if output.error is None else replace(output, error=self._secrets.hidden_in(output.error))
+
+    async def _asked(self, session: ClientSession, call: Call) -> Output:
         sent = self._sent(call)
         with troubles():
             async with session.request(self._backend.method, self._backend.url, allow_redirects=False, **sent) as response:
-                raw, status, headers = await response.read(), response.status, response.headers
-        text = raw.decode("utf-8", "replace")
-        hidden = self._secrets.hidden_in(text)
+                raw, status, headers = await read_body(response), response.status, response.headers
         if not 200 <= status < 300:
-            raise failure(_WHO, status, headers, hidden, next(iter(self._template.variables()), None))
-        document = parsed(raw if hidden == text else hidden.encode())
+            said = self._secrets.hidden_in(raw.decode("utf-8", "replace"))
+            raise failure(_WHO, status, headers, said, next(iter(self._template.variables()), None))
+        document = self._secrets.in_answers.hidden_in_document(parsed(raw))
         try:
             return self._reader.output(call, _row(self._parts(document)))
         except BadAnswer as error:
@@ -163,15 +173,15 @@ class _Client:
     def _sent(self, call: Call) -> dict[str, Any]:
         """What the session is handed. Raises Refused where the sample lacks a field, or has one that is no JSON."""
         try:
-            seen = {**request_fields(call.request, row_seed_of(call)), **self._secrets.fields()}
-            body = self._template.rendered(seen, call.request)
+            seen = request_fields(call.request, row_seed_of(call))
+            body = self._template.rendered(seen, call.request, self._secrets.values)
             if self._backend.method == "POST":
                 return {"data": json_of(body)}
             return {"params": {key: item if isinstance(item, str) else json_of(item).decode() for key, item in body.items()}}
         except HarnessError as error:
-            raise Refused(f"body: {self._secrets.hidden_in(str(error))}") from None
+            raise Refused(f"body: {error}") from None
         except TypeError as error:
-            raise Refused(f"body: the sample has a value that JSON has not: {self._secrets.hidden_in(str(error))}") from None
+            raise Refused(f"body: the sample has a value that JSON has not: {error}") from None
 
 
 def _row(parts: Mapping[str, Any]) -> dict[str, Any]:

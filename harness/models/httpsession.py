@@ -3,46 +3,81 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.request import getproxies
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from harness.errors import MissingDependency
-from harness.models.asking import Opening, Trouble
+from harness.errors import BackendError, ConfigError, MissingDependency
+from harness.models.asking import Opening, Refused, Trouble
 
 if TYPE_CHECKING:
     import aiohttp
 
 _KEEP_ALIVE_S = 60.0
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LONGEST = 64 * 2**20
 _REST_S = 0.001
 """How long a connection lies before it is used again, so that what follows an answer uncalled for has time to come."""
 
 
-def http_opening(who: str, headers: Mapping[str, str]) -> Opening:
+def http_opening(who: str, headers: Mapping[str, str], url: str = "") -> Opening:
     """What an Asker opens: a session that keeps its connections, has no limit of its own (the asker has one), and goes through
-    the proxies of the environment where there are any. Raises MissingDependency."""
+    the proxy that the environment has for ``url``, if any. Raises MissingDependency, or BackendError for a proxy of another
+    kind than HTTP."""
     try:
         import aiohttp  # noqa: F401
     except ImportError as error:
         raise MissingDependency(who, ["aiohttp"], "api") from error
-    return partial(_session, dict(headers))
+    return partial(_session, dict(headers), _proxy(who, url))
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises ConfigError for a header that HTTP has not."""
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or any(not " " <= character <= "~" for character in value):
+            raise ConfigError(f"headers.{name} must have a name and a value of plain ASCII, the name without a blank")
+
+
+async def read_body(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer. Raises Refused where it is longer, when unpacked, than any answer is."""
+    pieces, length = list[bytes](), 0
+    async for piece in response.content.iter_any():
+        length += len(piece)
+        if length > _LONGEST:
+            raise Refused(f"the answer is longer than {_LONGEST >> 20} MiB")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _proxy(who: str, url: str) -> str | None:
+    """The proxy for an address. No password of a ``.netrc`` is looked for, as aiohttp does where it looks for proxies."""
+    parts, proxies = urlsplit(url), getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or not parts.hostname or proxy_bypass(parts.netloc):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.startswith(("http://", "https://")):
+        raise BackendError(f"{who}: the environment has a proxy for {parts.hostname} that is not an HTTP one: unset it, or "
+                           f"name {parts.hostname} in NO_PROXY")
+    return proxy
 
 
 @asynccontextmanager
-async def _session(headers: Mapping[str, str]) -> AsyncIterator[aiohttp.ClientSession]:
+async def _session(headers: Mapping[str, str], proxy: str | None) -> AsyncIterator[aiohttp.ClientSession]:
     import aiohttp
 
-    # Looking for a proxy costs time in every request: only where the environment has one.
     async with aiohttp.ClientSession(
         connector=_connector(),
         timeout=aiohttp.ClientTimeout(total=None),
         headers=headers,
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=bool(getproxies()),
+        proxy=proxy,
     ) as session:
         yield session
 
@@ -105,4 +140,9 @@ def troubles() -> Iterator[None]:
 
 
 def _said(error: BaseException) -> str:
+    """Without the address, which may have a secret in it."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"{type(error).__name__}: {error.message or error.status}"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from harness.errors import BackendError, HarnessError
-from harness.models.asking import Refused, Trouble
+from harness.models.asking import OutOfCredit, Refused, Trouble
 
 _LONGEST_MESSAGE = 500
 
 
 def failure(who: str, status: int, headers: Mapping[str, str], message: str, api_key_env: str | None) -> Exception:
-    """What to raise for this status: Trouble (408, 409, 425, 429, 5xx), BackendError (redirects, 401, 402, 403, 404, 405),
-    Refused (other 4xx).
+    """What to raise for this status: Trouble (408, 409, 425, 429, 5xx), OutOfCredit (402), BackendError (redirects, 401, 403,
+    404, 405), Refused (other 4xx).
 
     ``message`` is what the service says, without any secret. ``api_key_env`` is named where the key is the matter.
     """
@@ -24,7 +24,7 @@ def failure(who: str, status: int, headers: Mapping[str, str], message: str, api
     if status == 429:
         return Trouble("rate_limit", said, retry_after(headers))
     if status in (408, 409, 425) or status >= 500:
-        return Trouble("transport", said, retry_after(headers))
+        return Trouble("transport", said, retry_after(headers), unreachable=status == 503)
     if status in (401, 402, 403, 404, 405) or status < 400:
         return _about_the_model(who, status, said, headers, api_key_env)
     return Refused(said)
@@ -53,7 +53,7 @@ def shortened(message: str) -> str:
 def _moment(date: str) -> datetime | None:
     try:
         moment = email.utils.parsedate_to_datetime(date)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
@@ -65,5 +65,7 @@ def _about_the_model(who: str, status: int, said: str, headers: Mapping[str, str
     if status < 400:
         where = headers.get("Location", "elsewhere").partition("?")[0]
         return BackendError(f"{who}: the service sends us on to {where}: write that address into the config ({said})")
-    hints = {402: "the account has no credit", 404: "no such model or address", 405: "no such address for questions"}
+    if status == 402:
+        return OutOfCredit(f"{who}: the account has no credit ({said})")
+    hints = {404: "no such model or address", 405: "no such address for questions"}
     return BackendError(f"{who}: {hints.get(status, 'the service refuses us')} ({said})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,8 @@ from harness.models.appanswers import BadAnswer, shortened
 ANSWERS = ("answer", "label", "probabilities", "value")
 """Parts of which one at least has to be there."""
 _LISTS = ("contexts", "citations")
-_FORM = re.compile(r"""\$(?:[^\s\[\]'"()]+|\[(?:'[^']*'|"[^"]*"|[^\[\]'"])+\]|\[\?.+\])*""")
+_OUTSIDE = frozenset("'\"()]")
+"""What a path has inside of brackets only; blanks neither."""
 _SHOWN = 200
 
 
@@ -28,7 +28,7 @@ class JsonPaths:
         if not any(part in self.paths for part in ANSWERS):
             raise ConfigError(f"http: give the JSONPath of one at least of {', '.join(ANSWERS)}, such as answer: $.answer")
         for part, path in self.paths.items():
-            if not _FORM.fullmatch(path):
+            if not _has_form(path):
                 raise ConfigError(f"http: {part} must be a JSONPath such as $.{part} or $.items[0].{part}, got {path!r}")
 
     def reader(self) -> Callable[[Any], dict[str, Any]]:
@@ -55,6 +55,29 @@ class JsonPaths:
         if len(matches) > 1:
             raise BadAnswer(f"{part}: {self.paths[part]} finds {len(matches)} values, and must find one")
         return matches[0]
+
+
+def _has_form(path: str) -> bool:
+    """Whether it looks like a path; the parser, which not everybody has, says whether it is one."""
+    depth, quote, place = 0, "", 1
+    while place < len(path):
+        character = path[place]
+        if quote:
+            place += character == "\\"
+            quote = "" if character == quote else quote
+        elif character == "[":
+            depth += 1
+            if path[place + 1 : place + 2] == "]":
+                return False
+        elif depth == 0:
+            if character in _OUTSIDE or character.isspace():
+                return False
+        elif character in "'\"":
+            quote = character
+        elif character == "]":
+            depth -= 1
+        place += 1
+    return path.startswith("$") and depth == 0
 
 
 def _compiled(part: str, path: str) -> Callable[[Any], list[Any]]:

@@ -17,6 +17,10 @@ from harness.models.sharing import Batch, TokenPair, arrange
 from harness.models.trial import sharing
 from harness.types import Call, Key, Likelihoods, LogLikelihood, Output, Perplexity, Timing, Usage
 
+_NOTHING_SCORED = "the text has no token to score: it is empty, or nothing is read before its only token"
+"""lm-evaluation-harness gives such a text the log-probability 0, so that its word (an empty text counts as one) or bytes are
+predicted for certain and lower the perplexity of the others."""
+
 
 class LikelihoodScorer:
     """Batches calls and scores them; made once for an open model, which it tries for what sequences may share.
@@ -64,6 +68,8 @@ class LikelihoodScorer:
             pairs, truncated = self.loaded.inputs.pairs(call)
         except Unanswerable as error:
             return _Asked(call, [], False, str(error))
+        if isinstance(call.request, Perplexity) and not pairs:
+            return _Asked(call, [], False, _NOTHING_SCORED)
         return _Asked(call, _compact(pairs), truncated)
 
     def _scored(self, planned: _Planned) -> Iterator[Output]:

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, ServiceDown
+from harness.types import Usage
 
 TroubleKind: TypeAlias = Literal["transport", "rate_limit", "format"]
 
@@ -50,19 +51,26 @@ class Trouble(Exception):
 
     ``kind``: "transport" (no connection, time-out, 5xx), "rate_limit" (429) or "format" (an answer that cannot be read): each
     has a budget of its own. ``retry_after_s``: how long the service asks to be left alone, by everybody who asks this model.
-    ``unreachable``: there is nobody to connect to, so that no other request can fare better.
+    ``unreachable``: there is nobody to connect to, so that no other request can fare better. ``usage``: what it took all the
+    same.
     """
 
     def __init__(
-        self, kind: TroubleKind, reason: str, retry_after_s: float | None = None, *, unreachable: bool = False
+        self, kind: TroubleKind, reason: str, retry_after_s: float | None = None, *, unreachable: bool = False,
+        usage: Usage | None = None,
     ) -> None:  # fmt: skip
         super().__init__(reason)
         self.kind, self.reason, self.retry_after_s, self.unreachable = kind, reason, retry_after_s, unreachable
+        self.usage = usage
 
 
 class Refused(Exception):
-    """This request will never be answered: its output has this error. No secret in it."""
+    """This request will never be answered: its output has this error. No secret in it. ``usage``: what it took all the same."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, usage: Usage | None = None) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.usage = reason, usage
+
+
+class OutOfCredit(ServiceDown):
+    """Nobody is answered until the account has something left; what is on its way may be answered still."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
@@ -11,21 +13,22 @@ from urllib.parse import urlsplit
 from harness.codec import dumps
 from harness.errors import BackendError, ConfigError
 from harness.models.asking import Asker, Limits, Refused, Trouble
-from harness.models.credentials import Key, read_key
-from harness.models.httpsession import http_opening, troubles
+from harness.models.credentials import Key, read_key, refuse_credentials
+from harness.models.httpsession import check_headers, http_opening, read_body, troubles
 from harness.models.openaianswers import (
     WHO,
     Reply,
     add_event,
+    check_reply,
     failure_of,
     is_whole,
-    likelihoods_in,
     parsed,
     reply_in,
     usage_in,
     vectors_in,
 )
 from harness.models.openairequests import Api, Structured, Style, plain, texts_of
+from harness.models.openaiscores import likelihoods_in
 from harness.models.prices import Prices
 from harness.models.reasoning import check_marks, split_reasoning
 from harness.models.streams import events
@@ -39,7 +42,6 @@ if TYPE_CHECKING:
 _PROVIDES: Mapping[Api, frozenset[type]] = {
     "chat": frozenset({Generate}), "completions": frozenset({Generate, LogLikelihood}), "embeddings": frozenset({Embed}),
 }  # fmt: skip
-_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "api-key", "x-api-key", "cookie"})
 _CHARACTERS_A_TOKEN = 4
 
 
@@ -97,7 +99,8 @@ class OpenAI:
     def open(self, resources: Resources) -> None:
         """Read the key and start asking. Raises MissingDependency, or BackendError for a key that is none."""
         key = read_key(WHO, self.api_key_env)
-        opening = http_opening(WHO, {"Content-Type": "application/json", **self.headers, **key.headers()})
+        opening = http_opening(WHO, {"Content-Type": "application/json", **self.headers, **key.headers()},
+                               self.base_url)
         client = _Client(self, key, self._style(), resources)
         asker = Asker(WHO, self.limits, resources, opening, client.attempt)
         asker.open()
@@ -142,15 +145,23 @@ class OpenAI:
     def _check(self) -> None:
         if not self.model.strip():
             raise ConfigError("model must be the name that the service knows the model by, got an empty one")
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(self.base_url)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port beyond 65535, or brackets that do not close; it may hold a password
+            raise ConfigError("base_url must be an address such as http://localhost:8000/v1, with a port up to 65535 if "
+                              "any") from None
+        if not is_address:
             raise ConfigError(f"base_url must be an address such as http://localhost:8000/v1, got {self.base_url!r}")
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ConfigError("base_url must have no name, password or query in it, which would be written into every run; a "
                               "key belongs into the environment variable that api_key_env names")
-        if wrong := next((name for name in self.headers if name.strip().lower() in _SECRET_HEADERS), None):
-            raise ConfigError(f"headers must not have {wrong!r}, which would be written into every run; a key belongs into the "
-                              "environment variable that api_key_env names")
+        if self.api_key_env is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.api_key_env):
+            raise ConfigError("api_key_env must be the name of an environment variable: letters, digits and _ (what is there "
+                              "is not shown, for it may be the key itself)")
+        refuse_credentials("headers", self.headers, "header")
+        refuse_credentials("extra", self.extra)
+        check_headers(self.headers)
         check_marks(WHO, self.reasoning)
         self._style()
 
@@ -188,10 +199,8 @@ class _Client:
 
     async def attempt(self, session: ClientSession, call: Call) -> Output:
         """The output of a call. Raises Trouble, Refused or BackendError, none with the key in it."""
-        try:
+        with self._key.hiding():
             return await self._asked(session, call)
-        except (Trouble, Refused, BackendError) as error:
-            raise self._key.hide(error) from None
 
     async def _asked(self, session: ClientSession, call: Call) -> Output:
         started = time.perf_counter()
@@ -199,13 +208,17 @@ class _Client:
         with troubles():
             async with session.post(self._url, data=body, allow_redirects=False) as response:
                 if not 200 <= response.status < 300:
-                    text = self._key.hidden_in(await response.text(errors="replace"))
+                    text = self._key.hidden_in((await read_body(response)).decode("utf-8", "replace"))
                     raise failure_of(response.status, response.headers, text, self._key.variable)
                 if isinstance(call.request, Generate) and self._style.stream:
-                    reply, first = await _streamed(response)
+                    reply, first = await self._streamed(response)
                     return self._written(call, reply, Timing(time.perf_counter() - started, first - started if first else None))
-                document = parsed(await response.read())
+                document = parsed(await read_body(response), self._key.hidden_in)
         timing = Timing(time.perf_counter() - started)
+        with self._charged(lambda: usage_in(document)):
+            return self._read(call, document, timing)
+
+    def _read(self, call: Call, document: Any, timing: Timing) -> Output:
         match call.request:
             case LogLikelihood(prefix=prefix, continuations=continuations):
                 start = plain(prefix)
@@ -213,46 +226,61 @@ class _Client:
             case Embed(texts=texts):
                 answer = vectors_in(document, len(texts))
             case _:
-                return self._written(call, reply_in(document), timing)
+                return self._written(call, reply_in(self._key.hidden_in_document(document)), timing)
         return Output(call.key, answer, finish_reason="stop", usage=self._usage(usage_in(document)), timing=timing)
+
+    async def _streamed(self, response: ClientResponse) -> tuple[Reply, float | None]:
+        """A text that came in pieces, and when its first piece came. Raises Trouble where it has no end."""
+        reply, first, is_done = Reply(), None, False
+        with self._charged(lambda: reply.usage):
+            async for event in events(response.content, self._key.hidden_in):
+                if event is None:
+                    is_done = True
+                elif is_whole(event):
+                    reply.usage = usage_in(event)
+                    return reply_in(self._key.hidden_in_document(event)), None
+                elif add_event(reply, self._key.hidden_in_document(event)) and first is None:
+                    first = time.perf_counter()
+            if reply.finish is None and not (is_done and reply.text):
+                raise Trouble("format", "the stream ended before the answer did")
+            check_reply(reply)
+        return reply, first
+
+    @contextmanager
+    def _charged(self, usage: Callable[[], Usage | None]) -> Iterator[None]:
+        """What an answer that cannot be used took is told by what is raised."""
+        try:
+            yield
+        except (Trouble, Refused) as error:
+            error.usage = self._priced(usage())
+            raise
 
     def _written(self, call: Call, reply: Reply, timing: Timing) -> Output:
         assert isinstance(call.request, Generate)
         text, reasoning = reply.text, reply.reasoning
         if self._backend.reasoning is not None:
             text, found = split_reasoning(text, self._backend.reasoning)
-            reasoning = reasoning if found is None else found
+            reasoning = "\n".join(part for part in (reasoning, found) if part) if found else reasoning or found
         text, is_cut = _cut(text, call.request.decoding.stop)
-        answer = Text(self._key.hidden_in(text), tuple(reply.logprobs) if call.request.decoding.logprobs else None,
+        logprobs = tuple(reply.logprobs) if call.request.decoding.logprobs and reply.logprobs is not None else None
+        answer = Text(self._key.hidden_in(text), logprobs,
                       reasoning=None if reasoning is None else self._key.hidden_in(reasoning))
         finish = "stop" if is_cut else reply.finish_reason
         return Output(call.key, answer, finish_reason=finish, usage=self._usage(reply.usage), timing=timing)
 
     def _usage(self, usage: Usage | None) -> Usage | None:
         """With its cost by the prices of the entry, which go before what the service says."""
-        prices = self._backend.prices
         if usage is None:
             if self._counts_tokens:
                 self._counts_tokens = False
                 self._say(f"{WHO}: {self._backend.model} does not say how many tokens it read and wrote: what it costs, and "
                           "what is left of a budget, is not known")
             return None
-        return usage if prices is None else replace(usage, cost=prices.cost(usage))
+        return self._priced(usage)
 
-
-async def _streamed(response: ClientResponse) -> tuple[Reply, float | None]:
-    """A text that came in pieces, and when its first piece came. Raises Trouble where it has no end."""
-    reply, first, is_done = Reply(), None, False
-    async for event in events(response.content):
-        if event is None:
-            is_done = True
-        elif is_whole(event):
-            return reply_in(event), None
-        elif add_event(reply, event) and first is None:
-            first = time.perf_counter()
-    if reply.finish is None and not (is_done and reply.text):
-        raise Trouble("format", "the stream ended before the answer did")
-    return reply, first
+    def _priced(self, usage: Usage | None) -> Usage | None:
+        prices = self._backend.prices
+        return usage if usage is None or prices is None else replace(usage, cost=prices.cost(usage))
 
 
 def _cut(text: str, stop: Sequence[str]) -> tuple[str, bool]:

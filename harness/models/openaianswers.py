@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from harness.codec import dumps, loads
 from harness.errors import BackendError
-from harness.models.asking import Refused, Trouble
+from harness.models.asking import OutOfCredit, Refused, Trouble
 from harness.models.httpstatus import failure, shortened
-from harness.types import Likelihoods, Usage, Vectors
+from harness.types import Usage, Vectors
 
 Finish = Literal["stop", "length"] | None
 
 WHO = "openai backend"
 
+_SHOWN = 4096
 _STATUSES = frozenset(str(status) for status in range(400, 600))
-_NEVER = ("insufficient_quota", "model_not_found", "billing_not_active", "account_deactivated")
+_NEVER = ("model_not_found", "account_deactivated")
 """Error codes that no other request will fare better with, whatever the status."""
+_NO_CREDIT = ("insufficient_quota", "billing_not_active")
+_MARK = b"\xef\xbb\xbf"
+"""Of UTF-8, where a service begins with one."""
 
 
 @dataclass(slots=True)
 class Reply:
-    """One written text, whole or as the pieces of a stream come in."""
+    """One written text, whole or as the pieces of a stream come in. ``is_there``: a text was given, be it an empty one, or what
+    stands for one. ``logprobs`` is None where not every piece has its own."""
 
     text: str = ""
     reasoning: str | None = None
     finish: str | None = None
-    logprobs: list[float] = field(default_factory=list)
+    logprobs: list[float] | None = None
     usage: Usage | None = None
+    is_there: bool = False
 
     @property
     def finish_reason(self) -> Finish:
@@ -38,14 +44,15 @@ class Reply:
         return None if self.finish is None else "length" if self.finish in ("length", "max_tokens") else "stop"
 
 
-def parsed(raw: bytes) -> Any:
-    """The JSON value of a body. Raises Trouble."""
+def parsed(raw: bytes, hide: Callable[[str], str] = str) -> Any:
+    """The JSON value of a body. Raises Trouble, with its beginning after ``hide`` has taken the secrets out."""
+    raw = raw.removeprefix(_MARK)
     if not raw.strip():
         raise Trouble("format", "the answer is empty")
     try:
         return loads(raw)
     except ValueError as error:
-        raise Trouble("format", f"the answer is no JSON ({error}): {_start(raw)}") from None
+        raise Trouble("format", f"the answer is no JSON ({error}): {_start(raw, hide)}") from None
 
 
 def reply_in(document: Any) -> Reply:
@@ -54,15 +61,19 @@ def reply_in(document: Any) -> Reply:
     message = choice.get("message", choice)
     if not isinstance(message, Mapping):
         raise Trouble("format", f"the answer's message is {_kind(message)}, not an object")
-    reply = Reply(reasoning=_reasoning(message), finish=_finish(choice), logprobs=_logprobs(choice), usage=usage_in(document))
-    text = _content(message.get("content", message.get("text")))
-    if text is None:
-        text = message.get("refusal") if isinstance(message.get("refusal"), str) else text
-    if text is None and not (reply.reasoning or reply.finish_reason == "length" or message.get("tool_calls")):
-        raise Trouble("format", "the answer has no text")
-    reply.text = text or ""
-    _refuse_filtered(reply)
+    text = _text(message)
+    reply = Reply(text or "", _reasoning(message), _finish(choice), _logprobs(choice), usage_in(document),
+                  is_there=text is not None or bool(message.get("tool_calls")))
+    check_reply(reply)
     return reply
+
+
+def check_reply(reply: Reply) -> None:
+    """Raises Refused for an answer that was stopped by a filter, and Trouble for one without a text."""
+    if reply.finish == "content_filter":
+        raise Refused("the service's content filter stopped the answer")
+    if not (reply.is_there or reply.reasoning or reply.finish_reason == "length"):
+        raise Trouble("format", "the answer has no text")
 
 
 def is_whole(document: Any) -> bool:
@@ -73,7 +84,8 @@ def is_whole(document: Any) -> bool:
 
 
 def add_event(reply: Reply, event: Any) -> bool:
-    """Take in one event of a stream; whether it brought any text. Raises as :func:`reply_in` does."""
+    """Take in one event of a stream; whether it brought any text. What belongs to another answer than the first is left out.
+    Raises Trouble or BackendError."""
     if not isinstance(event, Mapping):
         raise Trouble("format", f"an event of the stream is {_kind(event)}, not an object")
     raise_error_in(event)
@@ -81,33 +93,26 @@ def add_event(reply: Reply, event: Any) -> bool:
     choices = event.get("choices")
     if not isinstance(choices, Sequence) or not choices:
         return False
-    choice = choices[0] if isinstance(choices[0], Mapping) else {}
+    choice = next((one for one in choices if isinstance(one, Mapping) and not one.get("index")), None)
+    if choice is None:
+        return False
     delta = choice.get("delta", choice)
     delta = delta if isinstance(delta, Mapping) else {}
-    piece, thought = _content(delta.get("content", delta.get("text"))) or "", _reasoning(delta)
-    reply.text += piece
+    piece, thought = _text(delta), _reasoning(delta)
+    _add_logprobs(reply, piece, _logprobs(choice))
+    reply.is_there = reply.is_there or piece is not None or bool(delta.get("tool_calls"))
+    reply.text += piece or ""
     if thought is not None:
         reply.reasoning = (reply.reasoning or "") + thought
     reply.finish = _finish(choice) or reply.finish
-    reply.logprobs += _logprobs(choice)
-    _refuse_filtered(reply)
     return bool(piece or thought)
 
 
-def likelihoods_in(document: Any, starts: int, texts: Sequence[str]) -> Likelihoods:
-    """Log-probabilities of what stands behind ``starts`` characters of each text, from a completion with ``echo``.
-
-    A token that begins before and ends behind belongs to what stands behind, as in the ``transformers`` backend, which gives
-    the blanks at a prefix's end to the continuation. Raises Refused where the service does not score what it reads.
-    """
-    choices = document.get("choices") if isinstance(document, Mapping) else None
+def choices_in(document: Any) -> Sequence[Any]:
+    """The answers of a document, one at least. Raises Trouble, or BackendError."""
     _first_choice(document)
-    assert isinstance(choices, Sequence)
-    by_index = {choice.get("index", place): choice for place, choice in enumerate(choices) if isinstance(choice, Mapping)}
-    if sorted(by_index) != list(range(len(texts))):
-        raise Trouble("format", f"{len(texts)} texts were to be scored, the answer has {len(choices)}")
-    scored = [_scored(by_index[place], starts, text) for place, text in enumerate(texts)]
-    return Likelihoods(tuple(total for total, _, _ in scored), tuple(n for _, n, _ in scored), tuple(g for _, _, g in scored))
+    choices: Sequence[Any] = document["choices"]
+    return choices
 
 
 def vectors_in(document: Any, n: int) -> Vectors:
@@ -128,12 +133,17 @@ def usage_in(document: Any) -> Usage | None:
     usage = document.get("usage") if isinstance(document, Mapping) else None
     if not isinstance(usage, Mapping):
         return None
-    read, written = (usage.get(key) for key in ("prompt_tokens", "completion_tokens"))
-    if not isinstance(read, int) and not isinstance(written, int):
+    read, written = (number(usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+    counts = [None if count is None or count < 0 else int(count) for count in (read, written)]
+    if counts == [None, None]:
         return None
-    told = usage.get("cost")
-    cost = float(told) if isinstance(told, int | float) and math.isfinite(told) else None
-    return Usage(read if isinstance(read, int) else 0, written if isinstance(written, int) else 0, cost)
+    cost = number(usage.get("cost"))
+    return Usage(counts[0] or 0, counts[1] or 0, None if cost is None or cost < 0 else cost)
+
+
+def number(value: Any) -> float | None:
+    """A finite number; None for anything else, and for true and false."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
 
 
 def failure_of(status: int, headers: Mapping[str, str], text: str, api_key_env: str | None) -> Exception:
@@ -159,8 +169,10 @@ def raise_error_in(document: Any) -> None:
 
 
 def _hopeless(codes: Sequence[str], message: str, status: int) -> BackendError | None:
-    code = next((code for code in codes if code in _NEVER), None)
-    return None if code is None else BackendError(f"{WHO}: {shortened(message)} (HTTP {status}, {code})")
+    code = next((code for code in codes if code in _NEVER or code in _NO_CREDIT), None)
+    if code is None:
+        return None
+    return (OutOfCredit if code in _NO_CREDIT else BackendError)(f"{WHO}: {shortened(message)} (HTTP {status}, {code})")
 
 
 def _error_in(document: Any) -> tuple[str, tuple[str, ...]] | None:
@@ -187,6 +199,12 @@ def _first_choice(document: Any) -> Mapping[str, Any]:
     return choices[0]
 
 
+def _text(message: Mapping[str, Any]) -> str | None:
+    """What a message or a piece of one says, or why the model will not say it."""
+    text = _content(message.get("content", message.get("text")))
+    return message["refusal"] if text is None and isinstance(message.get("refusal"), str) else text
+
+
 def _content(content: Any) -> str | None:
     """A text, or the texts among the parts that some services give."""
     if content is None or isinstance(content, str):
@@ -206,38 +224,29 @@ def _finish(choice: Mapping[str, Any]) -> str | None:
     return str(finish) if finish else None
 
 
-def _logprobs(choice: Mapping[str, Any]) -> list[float]:
-    """Those of the tokens written: listed with the tokens in a chat, by themselves in a completion."""
+def _logprobs(choice: Mapping[str, Any]) -> list[float] | None:
+    """Those of the tokens written: listed with the tokens in a chat, by themselves in a completion. None unless all are."""
     found = choice.get("logprobs")
     if not isinstance(found, Mapping):
-        return []
+        return None
     listed = found.get("content")
-    values = [entry.get("logprob") for entry in listed] if isinstance(listed, Sequence) else found.get("token_logprobs") or []
-    return [float(value) for value in values if isinstance(value, int | float)]
+    if isinstance(listed, list):
+        listed = [entry.get("logprob") if isinstance(entry, Mapping) else None for entry in listed]
+    else:
+        listed = found.get("token_logprobs")
+    if not isinstance(listed, list):
+        return None
+    values = [value for one in listed if (value := number(one)) is not None]
+    return values if len(values) == len(listed) else None
 
 
-def _refuse_filtered(reply: Reply) -> None:
-    if reply.finish == "content_filter":
-        raise Refused("the service's content filter stopped the answer")
-
-
-def _scored(choice: Mapping[str, Any], start: int, text: str) -> tuple[float, int, bool]:
-    """Sum, number and greediness of the tokens of ``text[start:]``."""
-    listed = choice.get("logprobs")
-    if not isinstance(listed, Mapping) or not all(listed.get(key) for key in ("tokens", "token_logprobs", "text_offset")):
-        raise Refused("the service gives no log-probabilities of the text that it reads (echo with logprobs)")
-    total, n, is_greedy = 0.0, 0, True
-    best = listed.get("top_logprobs") or []
-    for place, (token, logprob, offset) in enumerate(zip(listed["tokens"], listed["token_logprobs"], listed["text_offset"])):
-        if offset + len(token) <= start or offset >= len(text):
-            continue
-        if logprob is None:
-            raise Refused("the service does not score the first token of a text: the prefix must not be empty")
-        others = best[place] if place < len(best) and isinstance(best[place], Mapping) else {}
-        total, n, is_greedy = total + logprob, n + 1, is_greedy and logprob >= max(others.values(), default=-math.inf)
-    if n == 0:
-        raise Refused("a continuation has no token of its own after its prefix")
-    return total, n, is_greedy and bool(best)
+def _add_logprobs(reply: Reply, piece: str | None, found: list[float] | None) -> None:
+    """Those of a stream's piece. Where the text has a piece without them, there are none of the text."""
+    is_whole_so_far = reply.logprobs is not None or not reply.text
+    if found is not None and is_whole_so_far:
+        reply.logprobs = [*(reply.logprobs or ()), *found]
+    elif piece:
+        reply.logprobs = None
 
 
 def _kind(value: Any) -> str:
@@ -245,7 +254,5 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _start(raw: bytes) -> str:
-    return shortened(raw[:200].decode("utf-8", "replace"))
-
-
+def _start(raw: bytes, hide: Callable[[str], str]) -> str:
+    return shortened(hide(raw[:_SHOWN].decode("utf-8", "replace"))[:200])

@@ -14,7 +14,7 @@ Api: TypeAlias = Literal["chat", "completions", "embeddings"]
 Structured: TypeAlias = Literal["json_schema", "structured_outputs", "none"]
 
 _PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
-_OURS = ("model", "messages", "prompt", "input", "stream", "echo")
+_OURS = ("model", "messages", "prompt", "input", "stream", "echo", "n", "best_of")
 _SEEDS = 2**31
 """Services that seed numpy take no more than 32 bits."""
 
@@ -31,6 +31,9 @@ class Style:
     extra: Mapping[str, Any]
 
     def __post_init__(self) -> None:
+        if not self.max_tokens_key.strip() or self.max_tokens_key in _OURS:
+            raise ConfigError("max_tokens_key must be the field for the most tokens to be written, such as max_tokens, "
+                              f"got {self.max_tokens_key!r}")
         for key in _OURS:
             if key in self.extra:
                 raise ConfigError(f"extra must not have {key!r}, which follows from the other keys and the prompt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import BackendError
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 ChatTemplate = bool | Literal["auto"]
 
+TODAY = "2024-07-26"
+"""The date that templates are told. It is the one that the templates of Llama 3 have for renderers without a clock."""
+
 
 class Unanswerable(Exception):
     """One request cannot be answered; its text becomes the ``error`` of that request's output."""
@@ -25,7 +29,7 @@ class Prompts:
 
     ``chat_template``: True renders conversations with the tokenizer's template (refused where it has none), False joins
     their contents by blank lines, "auto" does the first where there is a template and else the second. Plain text is never
-    templated.
+    templated. A template that asks for today's date is told ``TODAY``, so that a prompt is the same on every day.
 
     A beginning-of-sequence token is put in front only where the tokenizer itself does so, and never twice: not before a text
     or a template that brings it along, and of two that they bring one is left out.
@@ -33,22 +37,23 @@ class Prompts:
 
     def __init__(self, tokenizer: Any, chat_template: ChatTemplate) -> None:
         self.tokenizer = tokenizer
-        template = _template_text(tokenizer)
+        template = _template_text(tokenizer) if chat_template else None
         if chat_template is True and template is None:
             raise BackendError("transformers backend: chat_template is true, but this model's tokenizer has no chat template; "
                                "write `chat_template: false` to have conversations joined by blank lines")
-        self.template = template if chat_template else None
+        self.asks_for_date = template is not None and _ASKS in template
+        self.template = _DATED + template if template is not None and self.asks_for_date else template
         self.adds_bos = _adds_bos(tokenizer)
         self.prefix_token = _prefix_token(tokenizer)
-        self.chat_end = _chat_end(tokenizer) if self.template is not None else None
+        self.chat_end = _chat_end(tokenizer, self.template) if self.template is not None else None
 
     def render(self, prompt: Prompt) -> str:
-        """The text that a prompt stands for. Raises Unanswerable where the template refuses the conversation."""
+        """The text that a prompt stands for. Raises Unanswerable where the template refuses the conversation or fails on it."""
         if isinstance(prompt, str):
             return prompt
         if self.template is None:
             return "\n\n".join(message.content for message in prompt)
-        return _render_chat(self.tokenizer, prompt)
+        return _render_chat(self.tokenizer, self.template, prompt)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, with a leading beginning-of-sequence token where the policy wants one."""
@@ -139,31 +144,55 @@ def _prefix_token(tokenizer: Any) -> int:
     raise BackendError("transformers backend: the tokenizer has neither a beginning- nor an end-of-sequence token")
 
 
-def _chat_end(tokenizer: Any) -> int | None:
-    """The special token that closes an assistant's turn, read off the template; many models do not list it as their eos."""
-    from jinja2 import TemplateError
+def _clock() -> str:
+    """A macro in the place of the function ``strftime_now`` that transformers gives to templates: the same on every day.
 
+    It is part of the template, and so of the signature, and needs nothing of transformers. Names are English whatever the
+    locale; directives that are not here stand as they are.
+    """
+    day = date.fromisoformat(TODAY)
+    said = {"Y": f"{day.year}", "y": f"{day.year % 100:02}", "m": f"{day.month:02}", "-m": f"{day.month}", "d": f"{day.day:02}",
+            "e": f"{day.day:2}", "-d": f"{day.day}", "j": f"{day.timetuple().tm_yday:03}", "B": "July", "b": "Jul", "h": "Jul",
+            "A": "Friday", "a": "Fri", "u": "5", "w": "5", "F": TODAY, "D": "07/26/24", "x": "07/26/24", "X": "00:00:00",
+            "T": "00:00:00", "R": "00:00", "H": "00", "-H": "0", "I": "12", "-I": "12", "M": "00", "-M": "0", "S": "00",
+            "-S": "0", "f": "000000", "p": "AM", "c": "Fri Jul 26 00:00:00 2024", "Z": "", "z": ""}
+    filters = "".join(f"|replace('%{directive}', '{text}')" for directive, text in said.items())
+    # A percent sign that stands for itself is out of the way meanwhile.
+    told = f"format|replace('%%', '\\0'){filters}|replace('\\0', '%')"
+    return f"{{% macro strftime_now(format) %}}{{{{ {told} }}}}{{% endmacro %}}\n"
+
+
+_ASKS = "strftime_now"
+_DATED = _clock()
+
+
+def _chat_end(tokenizer: Any, template: str) -> int | None:
+    """The special token that closes an assistant's turn, read off the template; many models do not list it as their eos."""
     mark = "MARK"
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": mark}]
     try:
-        after = str(tokenizer.apply_chat_template(turns, tokenize=False)).rpartition(mark)[2]
-    except TemplateError:
+        after = str(tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False)).rpartition(mark)[2]
+    except Exception:  # a template is anybody's program, and may fail as any program may
         return None
     ids = _ids(tokenizer, after)
     return ids[0] if ids and ids[0] in tokenizer.all_special_ids else None
 
 
-def _render_chat(tokenizer: Any, messages: tuple[Message, ...]) -> str:
+def _render_chat(tokenizer: Any, template: str, messages: tuple[Message, ...]) -> str:
     from jinja2 import TemplateError
 
+    if not messages:
+        raise Unanswerable("the conversation has no messages")
     turns = [{"role": message.role, "content": message.content} for message in messages]
     # A conversation that ends in the assistant's words is to be continued in that turn, not answered in a new one.
     begun = messages[-1].role == "assistant"
     try:
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=not begun,
+        return str(tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=not begun,
                                                  continue_final_message=begun))
     except (TemplateError, ValueError) as error:
         raise Unanswerable(f"the chat template refuses this conversation: {error}") from error
+    except Exception as error:  # a template is anybody's program, and may fail as any program may
+        raise Unanswerable(f"the chat template fails on this conversation ({type(error).__name__}: {error})") from error
 
 
 def _tokenizer_text(tokenizer: Any) -> str:

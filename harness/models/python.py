@@ -18,7 +18,7 @@ from harness.models.appcode import AppCode
 from harness.models.appfields import AppInspector, app_fields, row_seed_of
 from harness.models.appoutput import AppOutput
 from harness.models.asking import Asker
-from harness.models.credentials import Key
+from harness.models.credentials import Hider
 from harness.models.limits import Limits, Refused, Trouble
 from harness.models.prices import Prices
 from harness.models.reasoning import check_marks
@@ -29,7 +29,9 @@ _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
 _LIMITS = Limits(concurrency=4)
 _HUNG_IN_A_ROW = 16
 _SPARE_S = 60.0
-"""How much longer the asker waits than we do: it would ask again what hung."""
+"""How much longer the asker waits for an attempt than we do: it would ask again what hung."""
+_OF_DEADLINE = 0.95
+"""The most of a request's time that a call takes, so that we see before the asker does that it hangs."""
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Python:
             calls = AppCalls(self._code.load(), f"app {self.app}")
             undo.callback(output.stay_while, calls)
             undo.callback(calls.close)
-            patient = replace(self.limits, timeout_s=self._seconds + _SPARE_S, deadline_s=self.limits.deadline_s + _SPARE_S)
+            patient = replace(self.limits, timeout_s=self._seconds + _SPARE_S)
             asker = Asker(self.name, patient, resources, contextlib.nullcontext, self._attempt)
             undo.callback(asker.close)
             asker.open()
@@ -127,7 +129,7 @@ class Python:
     @property
     def _seconds(self) -> float:
         """How long a call may take."""
-        return min(self.limits.timeout_s, self.limits.deadline_s)
+        return min(self.limits.timeout_s, _OF_DEADLINE * self.limits.deadline_s)
 
     def _rendered(self, request: Request) -> Mapping[str, Any]:
         return {"app": self.app, "input": app_fields(request)}
@@ -142,18 +144,21 @@ class Python:
         if isinstance(value, Raised):
             raise self._failure(value.error)
         try:
-            return AppReader(self.reasoning, self.prices).output(call, value)
+            output = AppReader(self.reasoning, self.prices).output(call, value)
         except BadAnswer as error:
-            raise Refused(f"the app returned no answer: {error}") from None
+            raise Refused(_without_secrets(f"the app returned no answer: {error}")) from None
         except Exception as error:  # the one place where what an object of the user's raises becomes an output with ``error``
-            raise Refused(f"the app returned {shown(value)}, which cannot be read: {type(error).__name__}") from None
+            said = f"the app returned {shown(value)}, which cannot be read: {type(error).__name__}"
+            raise Refused(_without_secrets(said)) from None
+        return output if output.error is None else replace(output, error=_without_secrets(output.error))
 
     def _hung(self, opened: _Open) -> Exception:
         opened.hung += 1
         seconds = f"{self._seconds:g} s"
         if opened.hung >= max(_HUNG_IN_A_ROW, 2 * self.limits.concurrency):
             return ServiceDown(f"python: {opened.hung} calls of {self.app} in a row have not returned within {seconds}")
-        return Refused(f"the app did not return within {seconds} (limits.timeout_s)")
+        limit = "timeout_s" if self._seconds == self.limits.timeout_s else "deadline_s"
+        return Refused(f"the app did not return within {seconds} (limits.{limit})")
 
     def _failure(self, error: BaseException) -> Exception:
         text = shortened(_without_secrets(f"the app raised {self._code.described(error)}"))
@@ -190,7 +195,4 @@ def _may_pass(error: BaseException) -> bool:
 
 def _without_secrets(text: str) -> str:
     """The text without what the environment holds under names such as ``OPENAI_API_KEY``: libraries put keys into errors."""
-    for name, value in os.environ.items():
-        if _SECRET.search(name):
-            text = Key(name, value).hidden_in(text)
-    return text
+    return Hider(value for name, value in os.environ.items() if _SECRET.search(name)).hidden_in(text)

@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from harness.models.devices import padded
+from harness.models.devices import is_out_of_memory, padded
 from harness.models.packing import shortest_window
-from harness.models.plainrows import forward
+from harness.models.plainrows import REFUSALS, alone, forward
 from harness.models.prefixattention import Prefix, additive, attending, behind, read_prefix
 from harness.models.prefixes import PrefixCache
 
@@ -25,9 +25,6 @@ the longest: more tokens at a time make a product no faster, and padding costs a
 
 _LONGEST = 8192
 """Masks of longer prompts, of the square of the length, would take gigabytes."""
-
-_REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError, NotImplementedError)
-"""What models raise that do not take their cache, masks or positions from outside."""
 
 
 class SharedRows:
@@ -210,7 +207,9 @@ def objection(model: Any) -> str | None:
     try:
         with torch.inference_mode():
             difference = _trial(model, texts)
-    except _REFUSALS as error:
+    except REFUSALS as error:
+        if is_out_of_memory(error):
+            raise
         return f"it refuses a cache from outside ({type(error).__name__}: {error})"
     tolerance = 1e-4 if model.dtype == torch.float32 else 5e-2
     # Written so that NaN objects.
@@ -226,14 +225,8 @@ def _trial(model: Any, texts: list[list[int]]) -> float:
     rows.retire([0])
     rows.admit([start + three], 64)
     found = rows.advance([9, 7])
-    alone = [_alone(model, [*start, *two, 8, 9]), _alone(model, [*start, *three, 7])]
-    return max(float((row.log_softmax(0) - other.log_softmax(0)).abs().mean()) for row, other in zip(found, alone))
-
-
-def _alone(model: Any, tokens: list[int]) -> Any:
-    import torch
-
-    return model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1].float()
+    wanted = [alone(model, [*start, *two, 8, 9]), alone(model, [*start, *three, 7])]
+    return max(float((row.log_softmax(0) - other.log_softmax(0)).abs().mean()) for row, other in zip(found, wanted))
 
 
 def fits(model: Any, longest: int, read: int) -> bool:

@@ -6,13 +6,13 @@ import asyncio
 import queue
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from harness.errors import BackendError, HarnessError, ServiceDown
 from harness.models.adaptive import Ending, Gate
-from harness.models.asked import Asked
-from harness.models.limits import Limits, Refused, Trouble, TroubleKind
+from harness.models.asked import Asked, Health, Held
+from harness.models.limits import Limits, OutOfCredit, Refused, Trouble, TroubleKind
 from harness.protocols import Resources
 from harness.types import Call, Output, Timing
 
@@ -22,14 +22,6 @@ _HAND_OVER_S = 0.005
 _DOWN_AFTER = 3
 """So many requests given up, nobody answered since the first failure of each, and nobody of those who were still under way
 then: the service is down."""
-
-
-@dataclass(slots=True)
-class Health:
-    """When a service last answered anybody, on the clock of its event loop, and whether that loop is ending."""
-
-    last_answer: float = float("-inf")
-    is_over: bool = False
 
 
 class Sitting:
@@ -48,23 +40,24 @@ class Sitting:
         self.taken = 0
         self.ended_by: BaseException | None = None
         self._calls: Iterator[Call] = iter(calls)
+        self._n_calls = len(calls)
         self._workers = min(limits.concurrency, len(calls))
+        self._patience = asyncio.Lock()
         self._begun = self._given = 0
         self._fresh: list[Output] = []
-        self._held: list[_Held] = []
+        self._held: list[Held] = []
         self._under_way: set[int] = set()
         self._doubted_at: int | None = None
         self._waiting: set[asyncio.Task[None]] = set()
         self._attempts: set[asyncio.Task[None]] = set()
         self._running: asyncio.Task[None] | None = None
 
-    def told_to_stop(self) -> BaseException | None:
-        """What the checkpoint raises, if it does; called in either thread."""
+    def told(self) -> BaseException | bool:
+        """What the checkpoint raises, if it does, or else whether a new request may be begun; called in either thread."""
         try:
-            self.resources.checkpoint(self._begun - self.taken)
+            return self.resources.checkpoint(self._begun - self.taken) is not False
         except BaseException as stop:  # whatever it is, the consumer's thread raises it
             return stop
-        return None
 
     def end(self, reason: BaseException) -> None:
         """Send nothing more. What is on its way is waited for, unless the service is down; what waits for its turn is not."""
@@ -72,7 +65,8 @@ class Sitting:
             self.ended_by = reason
             self._held.clear()
             self._doubted_at = None
-        for task in self._attempts if isinstance(self.ended_by, ServiceDown) else self._waiting:
+        is_down = isinstance(self.ended_by, ServiceDown) and not isinstance(self.ended_by, OutOfCredit)
+        for task in self._attempts if is_down else self._waiting:
             task.cancel()
 
     def start(self, ask: Ask) -> None:
@@ -128,9 +122,9 @@ class Sitting:
     async def _answer(self, call: Call, ask: Ask) -> None:
         """Attempts until one succeeds or the request is given up."""
         loop = asyncio.get_running_loop()
-        ticket = await self._waited(self.gate.enter())
+        ticket = await self._first_turn()
         asked = Asked(call, self.limits, loop.time())
-        while True:
+        while ticket is not None:
             trouble = await self._attempt(asked, ask, ticket)
             if trouble is None:
                 return
@@ -143,44 +137,78 @@ class Sitting:
             try:
                 async with asyncio.timeout_at(asked.deadline):
                     await self._waited(asyncio.sleep(wait))
-                    ticket = await self._waited(self.gate.enter())
+                    ticket = await self._turn()
             except TimeoutError:
                 self._give_up(asked)
                 return
+
+    async def _first_turn(self) -> int | None:
+        """The ticket of a request's first attempt, once it may be begun; None where the run stops."""
+        while True:
+            ticket: int = await self._waited(self.gate.enter())
+            if self._may_begin():
+                self._begun += 1
+                return ticket
+            self._leave(ticket, "cancelled")
+            async with self._patience:  # one asks for all who wait
+                while not self._may_begin():
+                    if self.ended_by is not None:
+                        return None
+                    await self._waited(asyncio.sleep(_HAND_OVER_S))
+
+    async def _turn(self) -> int | None:
+        """The ticket of a further attempt; None where the run stops."""
+        ticket: int = await self._waited(self.gate.enter())
+        self._may_begin()
+        if self.ended_by is None:
+            return ticket
+        self._leave(ticket, "cancelled")
+        return None
+
+    def _may_begin(self) -> bool:
+        """What the checkpoint says of a new request. It may end everything."""
+        told = self.told() if self.ended_by is None else self.ended_by
+        if isinstance(told, BaseException):
+            self.end(told)
+            return False
+        return told
 
     async def _attempt(self, asked: Asked, ask: Ask, ticket: int) -> Trouble | None:
         """One attempt; the trouble it had, or None where the request is done with (or the run stops)."""
         ending: Ending = "cancelled"
         try:
-            stop = self.told_to_stop() if self.ended_by is None else self.ended_by
-            if stop is not None:
-                self.end(stop)
-                return None
-            if asked.attempts == 0:
-                self._begun += 1
             asked.attempts += 1
             self._under_way.add(ticket)
             output = await self._in_time(asked, ask)
             ending = "answered"
-            self._done(output)
+            self._done(replace(output, usage=asked.take(output.usage)) if asked.usage else output)
         except Trouble as trouble:
             ending = _ENDINGS[trouble.kind]
+            if trouble.kind == "format":
+                self._somebody_answered()
             if trouble.retry_after_s is not None and trouble.retry_after_s <= self.limits.deadline_s:
                 self.gate.close_for(trouble.retry_after_s)
             return trouble
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            ending = "failed"
+            return Trouble("transport", "the attempt was cancelled, by whatever it waited for")
         except HarnessError as error:
             self.end(error)
         except Refused as refused:
             ending = "answered"
-            self._done(Output(asked.call.key, None, error=refused.reason, finish_reason="error"))
+            self._done(asked.failed(refused.reason, refused.usage))
         except Exception as error:  # whoever is asked, what goes wrong with one request costs that request only
-            reason = f"{type(error).__name__}: {error}"
-            self._give(Output(asked.call.key, None, error=reason, finish_reason="error"))
+            self._give(asked.failed(f"{type(error).__name__}: {error}"))
         finally:
             self._under_way.discard(ticket)
-            self.gate.leave(ticket, ending)
-            self._lose_hope()
+            self._leave(ticket, ending)
         return None
+
+    def _leave(self, ticket: int, ending: Ending) -> None:
+        self.gate.leave(ticket, ending)
+        self._lose_hope()
 
     async def _in_time(self, asked: Asked, ask: Ask) -> Output:
         """The output of an attempt that ends within its own time and that of its request. Raises what it raises, or Trouble."""
@@ -196,18 +224,23 @@ class Sitting:
         return output if output.timing else replace(output, timing=Timing(loop.time() - started))
 
     def _done(self, output: Output) -> None:
-        """Somebody was answered, so the service is there, and those who were not are errors."""
+        self._somebody_answered()
+        self._give(output)
+
+    def _somebody_answered(self) -> None:
+        """So the service is there, and those who were given up are errors."""
         self.health.last_answer = asyncio.get_running_loop().time()
         if self._held:
             self._release()
-        self._give(output)
 
     def _give_up(self, asked: Asked) -> None:
         """No more attempts: the fault of the request if anybody is answered from now on, and else of the service."""
         if self.ended_by is not None:
             return
         now = asyncio.get_running_loop().time()
-        self._held.append(_Held(Output(asked.call.key, None, error=asked.epitaph(now), finish_reason="error"), asked))
+        self._held.append(Held(asked.failed(asked.epitaph(now)), asked))
+        if self._begun == self._n_calls:  # nobody is left to ask whether the service is there: _settle decides
+            return
         if sum(held.asked.first_failure >= self.health.last_answer for held in self._held) >= _DOWN_AFTER:
             self._doubted_at = self.gate.let_through if self._doubted_at is None else self._doubted_at
             self._lose_hope()
@@ -231,9 +264,11 @@ class Sitting:
 
     def _give(self, output: Output) -> None:
         self._given += 1
-        if not self._fresh:
+        if not self._fresh and self._given > 1:
             asyncio.get_running_loop().call_later(_HAND_OVER_S, self._hand_over)
         self._fresh.append(output)
+        if self._given == 1:  # what an answer costs is waited for
+            self._hand_over()
 
     def _hand_over(self) -> None:
         if self._fresh:
@@ -259,14 +294,12 @@ class Sitting:
 _ENDINGS: dict[TroubleKind, Ending] = {"transport": "failed", "rate_limit": "throttled", "format": "answered"}
 
 
+def _is_cancelled() -> bool:
+    """Whether somebody has told the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def gone(who: str) -> BackendError:
     """What is raised where the thread that asks has ended before its time."""
     return BackendError(f"{who}: the thread that asks the service has ended; nothing more can be answered")
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A request that was given up: an error only if the service turns out to be there."""
-
-    output: Output
-    asked: Asked

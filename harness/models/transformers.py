@@ -24,10 +24,11 @@ from harness.models.precision import (
     check_quantization,
     choose_dtype,
 )
-from harness.models.prompts import ChatTemplate, Prompts, keep_in_texts
+from harness.models.prompts import TODAY, ChatTemplate, Prompts, keep_in_texts
 from harness.models.reasoning import check_marks, split_reasoning
 from harness.models.sources import parse_source, resolve
 from harness.models.threads import set_threads
+from harness.models.trial import check_causal
 from harness.models.weights import load_causal_lm, without_collector
 from harness.models.writing import Writer
 from harness.protocols import Cacheable, Resources, TaskView
@@ -45,11 +46,13 @@ class Transformers:
     else cpu) or a torch device. ``threads`` are those of the CPU; unset, one or all, whichever is found better in a short test.
 
     ``chat_template`` is true (conversations are rendered with the tokenizer's, which must have one), false (their contents are
-    joined by blank lines) or auto (true where there is one). ``reasoning`` holds the marks that the model puts around what it
+    joined by blank lines) or auto (true where there is one); a template that asks for today's date is told 2024-07-26, so that
+    a prompt is the same on every day. ``reasoning`` holds the marks that the model puts around what it
     writes before its answer, such as [<think>, </think>]: that is kept apart from the text and not scored. Stop strings end a
-    text within it too.
+    text within it too. An answer that reasoning was taken from has no log-probabilities of tokens.
 
-    ``max_length`` is how many tokens the model may see at once; unset, what its configuration says. ``truncation`` says what is
+    ``max_length`` is how many tokens the model may see at once; unset, what its configuration says, and never more than that
+    where it has positions for no more. ``truncation`` says what is
     done with a prompt that is longer than that, less what is to be written or scored: left (its beginning is cut off) and right
     (its end), of which the output is marked truncated; skip (the sample is missing) or error (the run stops).
     ``batch_tokens`` is how many padded tokens are in one batch, those that may be written among them; unset, as many as half of
@@ -108,7 +111,12 @@ class Transformers:
         dtype = choose_dtype(self.dtype, device, resources.say)
         check_quantization(self.quantization, device)
         check_attention(self.attention, device, dtype)
+        if inputs.prompts.asks_for_date:
+            resources.say(f"the chat template asks for today's date: it is told {TODAY}, so that every day has the same "
+                          "prompts")
+        described.check_length(self.max_length, resources.say)
         model = load_causal_lm(folder, device, dtype, quantization=self.quantization, attention=self.attention)
+        check_causal(model, inputs.max_length)
         threads_before = set_threads(self.threads, device, resources.say)
         config, itemsize = model.config.get_text_config(), 4 if dtype == "float32" else 2
         loaded = Loaded(
@@ -129,6 +137,7 @@ class Transformers:
         self._check()
         files = resolve(self.source, resources.cache_dir, resources.say, weights=False)
         described = describe(model_folder(files, resources.cache_dir, resources.say))
+        described.check_length(self.max_length, lambda message: None)
         inputs = self._inputs(described)
 
         def signature() -> Mapping[str, Any]:
@@ -176,19 +185,32 @@ class Transformers:
 
     def run(self, calls: Sequence[Call]) -> Iterator[Output]:
         opened = self._require()
-        asked = {call.key: call.request for call in calls if isinstance(call.request, Generate)}
+        asked = {call.key: call for call in calls if isinstance(call.request, Generate)}
         for output in opened.writer.outputs([call for call in calls if isinstance(call.request, Generate)]):
             yield self._without_reasoning(asked[output.key], output)
         yield from opened.scorer.outputs([call for call in calls if not isinstance(call.request, Generate)])
 
-    def _without_reasoning(self, request: Generate, output: Output) -> Output:
-        if self.reasoning is None or not isinstance(output.answer, Text):
+    def _without_reasoning(self, call: Call, output: Output) -> Output:
+        answer = output.answer
+        if self.reasoning is None or not isinstance(answer, Text):
             return output
         # Templates of models that always reason open the span themselves, at the prompt's end.
-        prompt = self._require().loaded.prompts.render(request.prompt)
-        begun = prompt.rstrip().endswith(self.reasoning[0])
-        text, reasoning = split_reasoning(output.answer.text, self.reasoning, begun=begun)
-        return dataclasses.replace(output, answer=dataclasses.replace(output.answer, text=text, reasoning=reasoning))
+        begun = self._prompt_read(call, output.truncated).rstrip().endswith(self.reasoning[0])
+        text, reasoning = split_reasoning(answer.text, self.reasoning, begun=begun)
+        if reasoning is None:
+            return output
+        # Which tokens hold what is left of a text cannot be told from the text: others may spell the same.
+        of_tokens = () if text == "" and answer.token_logprobs is not None else None
+        return dataclasses.replace(output, answer=dataclasses.replace(
+            answer, text=text, reasoning=reasoning, token_logprobs=of_tokens, token_entropies=of_tokens))
+
+    def _prompt_read(self, call: Call, truncated: bool) -> str:
+        """The text that the model was given."""
+        assert isinstance(call.request, Generate)
+        loaded = self._require().loaded
+        if not truncated:
+            return loaded.prompts.render(call.request.prompt)
+        return str(loaded.prompts.tokenizer.decode(loaded.inputs.prompt(call)[0], clean_up_tokenization_spaces=False))
 
     def _require(self) -> _Open:
         if self._open is None:

@@ -1,4 +1,4 @@
-"""Whether a model may be given rows of several sequences and states that were computed before: it is tried at loading."""
+"""What is tried of a model at loading: that it is causal; whether it may share rows, and states that were computed before."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.errors import BackendError
 from harness.models.packing import shortest_window
 from harness.models.prefixes import PrefixCache
 from harness.models.scoring import Scored, SequenceScorer
@@ -28,6 +29,10 @@ _NOISE = 2.0
 _LOUDEST = 1.0
 """What scores may differ by; in half precision also this many times what two plain batchings of the same sequences differ by,
 which is the noise that every score has anyway, but never more than the last."""
+
+_AHEAD, _AHEAD_IN_HALF = 1e-3, 0.05
+"""How much of what the changed tokens' own logits move by those before them may move by: float noise, or what routing makes
+of it; of models that look ahead it was half and more where their weights are not next to zero."""
 
 _REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError, NotImplementedError)
 """What models raise that know nothing of 4-D masks, positions or states from outside."""
@@ -65,6 +70,30 @@ def sharing(model: Any, max_length: int, say: Callable[[str], None]) -> Sharing:
         return Sharing(0, stems=False)
     say(f"what all prompts begin with is read once a row, not once for all: {no_stems}")
     return Sharing(widest, stems=False)
+
+
+def check_causal(model: Any, max_length: int) -> None:
+    """Raises BackendError for a model whose tokens see those behind them: what it is scored by would be known to it."""
+    import torch
+
+    half = min(_STEM, max_length // 2)
+    if not half:
+        return
+    rng = np.random.default_rng(1)
+    rows = rng.integers(model.config.get_text_config().vocab_size, size=(2, 2 * half))
+    rows[1, :half] = rows[0, :half]
+    ids = torch.tensor(rows, device=model.device)
+    try:
+        with torch.inference_mode():
+            logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits.float()
+        moved = (logits[0] - logits[1]).abs().amax(-1).tolist()
+    except _REFUSALS:
+        return  # it will be told with the first request
+    limit = _AHEAD if model.dtype == torch.float32 else _AHEAD_IN_HALF
+    if max(moved[:half]) > limit * max(moved[half:]):
+        raise BackendError(f"transformers backend: {type(model).__name__} is no causal language model: with other tokens after "
+                           f"them, what it says after the first {half} of a probe changed (logits by {max(moved[:half]):.2g}); "
+                           "a model that looks ahead can neither score nor write text from left to right")
 
 
 class _Trial:

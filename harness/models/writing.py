@@ -8,9 +8,10 @@ from typing import Any
 
 from harness.models.constraints import Constraints
 from harness.models.devices import free_memory, is_out_of_memory, pack
-from harness.models.generation import Room, Rows, Spoiled, Task, Written, row_seed, write_all
+from harness.models.generation import Room, Rows, Spoiled, Task, Written, row_seed, stop_tokens, write_all
 from harness.models.loaded import TOO_LITTLE_MEMORY, Loaded, failed, order
-from harness.models.plainrows import PlainRows
+from harness.models.plainrows import PlainRows, RereadRows
+from harness.models.plainrows import objection as cache_objection
 from harness.models.prefixattention import Prefix, read_prefix
 from harness.models.prefixes import PrefixCache, common
 from harness.models.prompts import Unanswerable
@@ -67,7 +68,9 @@ class Writer:
             except Unanswerable as error:
                 yield failed(call, str(error))
                 continue
-            asked.append((call, Task(prompt, call.request.decoding, row_seed(call), constraint), truncated))
+            decoding = call.request.decoding
+            ends = stop_tokens(self.loaded.prompts.tokenizer, decoding.stop)
+            asked.append((call, Task(prompt, decoding, row_seed(call), constraint, ends), truncated))
         asked.sort(key=lambda one: (-len(one[1].prompt) - one[1].decoding.max_tokens, order(one[0])))
         for index, result in self._written([task for _, task, _ in asked]):
             call, task, truncated = asked[index]
@@ -75,13 +78,15 @@ class Writer:
             self.checkpoint()
 
     def _written(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Written | Spoiled]]:
-        """Index and text of each task; with half as many rows at once wherever memory does not suffice."""
+        """Index and text of each task; where memory does not suffice, without a common prefix if that was what it did not
+        suffice for, and with half as many rows at once."""
         left = dict(enumerate(tasks))
         limit = len(tasks)
+        may_share = True
         while left:
             room = Room(limit, self._kept * self.loaded.batch_tokens, self.loaded.batch_tokens)
             try:
-                yield from self._attempt(left, room)
+                yield from self._attempt(left, room, may_share)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -89,30 +94,33 @@ class Writer:
                 # Outside the handler: the traceback holds the tensors that have to go first.
                 self._prefixes.clear()
                 free_memory()
+                if room.most == 0 and may_share:
+                    may_share = False
+                    continue
                 if room.most <= 1:
                     index = next(iter(left))
                     del left[index]
                     yield index, Spoiled(TOO_LITTLE_MEMORY.format(device=self.loaded.device))
                 limit = max(1, room.most // 2)
 
-    def _attempt(self, left: dict[int, Task], room: Room) -> Iterator[tuple[int, Written | Spoiled]]:
+    def _attempt(self, left: dict[int, Task], room: Room, may_share: bool) -> Iterator[tuple[int, Written | Spoiled]]:
         """Index and text of each task that is left, which is taken out."""
         indices, tasks = list(left), list(left.values())
-        rows = self._rows(tasks, room)
+        rows = self._rows(tasks, room, may_share)
         for place, result in write_all(rows, self.loaded.prompts.tokenizer, tasks, self.loaded.ends, room):
             del left[indices[place]]
             yield indices[place], result
 
-    def _rows(self, tasks: Sequence[Task], room: Room) -> Rows:
-        """Where these texts are written: behind what their prompts have in common, where the model lets them."""
+    def _rows(self, tasks: Sequence[Task], room: Room, may_share: bool) -> Rows:
+        """Where these texts are written: behind what their prompts have in common, where that and the model let them."""
         prompts = [list(task.prompt) for task in tasks]
         longest = max(len(task.prompt) + task.decoding.max_tokens for task in tasks)
         # A token of each prompt must be left to read. What the two that are furthest apart share, all share.
         shared = min(common(min(prompts), max(prompts)), min(map(len, prompts)) - 1)
-        shared = shared if shared >= _FAMILY else 0
+        shared = shared if may_share and shared >= _FAMILY else 0
         if not self._shares or not fits(self.loaded.model, longest, max(map(len, prompts)) - shared):
             room.cells = room.budget  # they read all prompts at once
-            return PlainRows(self.loaded.model)
+            return PlainRows(self.loaded.model) if self._caches else RereadRows(self.loaded.model)
         prefix = self._prefix_of(prompts[0][:shared])
         room.shared = len(prefix.tokens)
         return SharedRows(self.loaded.model, prefix)
@@ -131,6 +139,13 @@ class Writer:
         reason = objection(self.loaded.model)
         if reason is not None:
             self.say(f"each prompt is read in full, without sharing what it begins with: {reason}")
+        return reason is None
+
+    @cached_property
+    def _caches(self) -> bool:
+        reason = cache_objection(self.loaded.model)
+        if reason is not None:
+            self.say(f"a text is read anew from its beginning for each of its tokens, which is slow: {reason}")
         return reason is None
 
     def _families(self, calls: Sequence[Call]) -> list[list[Call]]:

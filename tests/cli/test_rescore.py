@@ -44,3 +44,8 @@ def test_metrics_without_the_option_are_refused(harness: Harness, finished: str)
 def test_an_unknown_metric(harness: Harness, finished: str) -> None:
     said = harness("rescore", finished, "--metrics", "blue", "--json")
     assert (said.code, said.out, said.err) == (2, "", "error: unknown metric 'blue'; did you mean 'bleu'?\n")
+
+
+def test_notes_are_told_on_stderr(harness: Harness, finished: str) -> None:
+    said = harness("rescore", finished, "--metrics", "tests.cli.noisy:Noisy")
+    assert (said.code, said.err) == (0, "note: capitals: it is loud\n" * 2), "of each of two models"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests.cli.noisy import EVERYWHERE
 from tests.cli.projects import OUT_OF_MEMORY, Harness, write_lines
 
 # exact_match by hand: good 3 of 4, poor 1 of 3 with one missing; their Wilson intervals by the formula
@@ -175,3 +179,41 @@ def test_cells_of_a_matrix_stand_under_their_own_names(harness: Harness, project
     assert {estimate["base_model"] for estimate in document["estimates"]} == {"good", "poor"}
     assert "good [max_tokens=16]  0.75 [0.30, 0.95] (1)" in harness("leaderboard").out
     assert len(harness("show", "latest", "--samples", "--json", "--entry", "poor [max_tokens=8]").json["samples"]) == 4
+
+
+# ── JSON and nothing else ───────────────────────────────────────────────────────────────────────────────────────────
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_what_a_metric_prints_anywhere_is_not_on_stdout(project: Path) -> None:
+    """A process of its own: the descriptor, C's buffer, child processes and the end of the interpreter are real there."""
+    spec = '"tests.cli.noisy:Noisy(everywhere=true)"'
+    task = Path("tasks/capitals.yaml")
+    task.write_text(task.read_text().replace("[exact_match,", f"[exact_match, {spec},"))
+    command = [sys.executable, "-m", "harness.cli", "run", str(project), "--json"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env.pop("PYTHONUNBUFFERED", None)
+    ended = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    values = {e["model"]: e["value"] for e in json.loads(ended.stdout)["estimates"] if "Noisy" in e["metric"]}
+    assert values == {"good": 0.75, "poor": pytest.approx(1 / 3)}
+    for way in EVERYWHERE:
+        for when in ("for a task", "scoring"):
+            assert f"NOISE {way} {when}\n" in ended.stderr
+    assert "NOISE at the end\n" in ended.stderr
+
+
+def test_what_a_metric_prints_is_not_on_stdout_of_other_commands(harness: Harness, project: Path) -> None:
+    task = Path("tasks/capitals.yaml")
+    task.write_text(task.read_text().replace("[exact_match,", '[exact_match, "tests.cli.noisy:Noisy",'))
+    Path("said.txt").write_text("Lima\n")
+    assert "NOISE print scoring\n" in harness("run", str(project)).out, "only JSON has stdout for itself"
+    for words, when in (
+        (("run", str(project), "--dry-run"), "for a task"),
+        (("run", str(project), "--new"), "scoring"),
+        (("rescore", "latest"), "scoring"),
+        (("score", "tests.cli.noisy:Noisy", "-p", "said.txt", "-r", "said.txt"), "scoring"),
+    ):
+        said = harness(*words, "--json")
+        assert said.json["schema"] == 1
+        assert f"NOISE print {when}\n" in said.err

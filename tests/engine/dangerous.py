@@ -63,3 +63,30 @@ def obey(text: str) -> None:
         os.write(1, b"written by a metric\n")
     elif text.startswith("SLEEP"):
         time.sleep(float(text.removeprefix("SLEEP")))
+
+
+@dataclass(frozen=True, repr=False)
+class NeverEmpty(Dangerous):
+    """It cannot score no rows."""
+
+    name: ClassVar[str] = "never_empty"
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        np.stack([np.zeros(2) for _ in samples])
+        return super().score(samples, outputs, answers)
+
+
+@dataclass(frozen=True, repr=False)
+class Namesake(Dangerous):
+    """Another metric than the one of the package that has its name."""
+
+    name: ClassVar[str] = "chrf"
+    factor: int = 1
+
+    @property
+    def may_hang(self) -> bool:
+        return False
+
+    def score(self, samples: Sequence[Sample], outputs: Sequence[Output], answers: Sequence[Output] = ()) -> Scores:
+        found = super().score(samples, outputs, answers)
+        return Scores(found.stats * [self.factor, 1.0], found.missing)

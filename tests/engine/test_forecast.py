@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from harness.config import Budget
+from harness.config import Budget, ModelConfig
 from harness.engine.forecast import Forecast, UnitForecast, forecast
 from harness.engine.ledger import Stopped
-from harness.engine.plan import Plan
+from harness.engine.plan import Plan, make_plan
 from harness.engine.run import run_plan
 from harness.errors import BackendError, Interrupted
 from harness.protocols import Resources, Size
@@ -319,3 +319,44 @@ def test_what_cannot_be_known_is_not_guessed(tmp_path: Path) -> None:
     made = with_budget(plan(Echo(), WORDS), max_cost=1.0, max_seconds=10.0)
     cost, seconds = look(made, tmp_path)[0].budget
     assert (cost.expected, cost.is_passed, seconds.expected, seconds.is_passed) == (None, None, None, None)
+
+
+# ── what the run itself puts into the cache ─────────────────────────────────────────────────────────────────────────
+
+
+def cached(found: Forecast) -> list[tuple[int, int, int | None]]:
+    return [(unit.cached, unit.to_ask, unit.input_tokens) for unit in found.units]
+
+
+def cached_of(record: RunRecord) -> list[int]:
+    return [unit["cached"] for unit in record.counts["units"].values()]
+
+
+def test_equal_prompts_are_asked_once_a_chunk_and_then_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("forecast", "run"):
+        monkeypatch.setattr(f"harness.engine.{module}.CHUNK", 2)
+    words = ("a", "a", "bb", "a", "bb", "c")  # a chunk asks the cache before it asks the model: both a are asked
+    found, _ = look(plan(Told(), words), tmp_path)
+    assert cached(found) == [(2, 4, 5 + 5 + 6 + 5)]
+    found, _ = look(plan(Told(), words), tmp_path, use_cache=False)
+    assert cached(found) == [(0, 6, 32)]
+    found, _ = look(plan(Told(cacheable="never"), words), tmp_path)
+    assert cached(found) == [(0, 6, 32)]
+    assert cached_of(run(plan(Told(), words), tmp_path)) == [2]
+
+
+class Others(Told):
+    def signature(self) -> Mapping[str, Any]:
+        return {"backend": "echo", "weights": "others"}
+
+
+def test_what_a_unit_asks_the_next_of_the_same_model_knows(tmp_path: Path) -> None:
+    """As in a matrix over a key that changes how fast a model is and never what it says."""
+    made = plan(Told(), WORDS[:3], seeds=(0, 1))
+    (cell,) = made.config.cells
+    models = [ModelConfig("echo", backend, "echo", {"n": n}) for n, backend in enumerate((Told(), Told(), Others()))]
+    cells = tuple(dataclasses.replace(cell, axes={"n": str(n)}, models={"echo": model}) for n, model in enumerate(models))
+    matrix = make_plan(dataclasses.replace(made.config, cells=cells))
+    found = forecast(matrix, tmp_path / "results", tmp_path / "cache")
+    assert cached(found) == [(0, 6, 36), (6, 0, 0), (0, 6, 36)]
+    assert cached_of(run(matrix, tmp_path)) == [0, 6, 0]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,3 +128,15 @@ def test_an_answer_of_the_cache_becomes_that_of_another_sample() -> None:
     assert json.loads(found.line) == {"a": answer, "cached": True, "h": "h2", "k": ["b", 2, "", 0], **about}
     assert (found.cached, found.answer) == (True, b'{"contexts":["c"],"text":"yes","type":"text"}')
     assert entry_from_cache(b'{"a":1}', Key("b"), "h") is None
+
+
+@pytest.mark.parametrize("row", [
+    {"a": None}, {}, {"a": {"type": "text", "text": "x", "token_logprobs": [{}]}}, {"error": "refused"},
+    {"a": {"type": "text", "text": "x", "token_logprobs": [None]}}, {"a": {"type": "number", "value": "x"}}, [],
+    {"a": {"type": "text", "text": "x"}, "error": "refused"},
+])  # fmt: skip
+def test_a_row_of_the_cache_that_is_no_sound_answer_is_none(row: Any) -> None:
+    sound = entry_of(Output(Key("a"), Text("x", token_logprobs=(-0.5,))), "h").line
+    assert entry_from_cache(sound, Key("b"), "h") is not None
+    assert json.loads(sound)["a"] == {"type": "text", "text": "x", "token_logprobs": [-0.5]}, "the form of the rows above"
+    assert entry_from_cache(json.dumps(row).encode(), Key("b"), "h") is None

@@ -46,6 +46,28 @@ def test_before_the_first_output_nothing_is_known_of_the_price() -> None:
     Ledger(Budget(max_cost=0.01)).checkpoint(pending=64)
 
 
+def test_few_are_begun_before_it_is_known_what_one_takes() -> None:
+    ledger = Ledger(Budget(max_tokens=1000))
+    assert [ledger.checkpoint(pending) for pending in (0, 3, 4, 64)] == [True, True, False, False]
+    ledger.add(Output(Key("a"), None, error="too long"))  # took nothing, so tells nothing
+    assert not ledger.checkpoint(4)
+    ledger.add(output())
+    # 15 are spent, and 15 each on their way: 64 of them are 975
+    assert ledger.checkpoint(64)
+    with pytest.raises(Stopped):
+        ledger.checkpoint(66)
+
+
+def test_where_nothing_is_counted_or_nobody_tells_nobody_waits() -> None:
+    for budget in (Budget(), Budget(max_seconds=100)):
+        assert Ledger(budget).checkpoint(64)
+    ledger = Ledger(Budget(max_cost=1.0))
+    for _ in range(16):
+        assert not ledger.checkpoint(64)
+        ledger.add(Output(Key("a"), Text("x")))
+    assert ledger.checkpoint(64)
+
+
 def test_tokens_read_and_written_count() -> None:
     ledger = Ledger(Budget(max_tokens=31))
     ledger.add(output())

@@ -7,18 +7,20 @@ import json
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from harness.config import Budget
+from harness.config import Budget, ModelConfig
+from harness.engine.plan import make_plan
 from harness.engine.run import exit_code, run_plan
 from harness.errors import BackendError, Interrupted, ServiceDown
+from harness.protocols import Resources
 from harness.store import JOURNAL, RECORD, read_record, read_samples, run_folders
-from harness.types import Call, Output, RunRecord, Usage
+from harness.types import Call, Generate, Output, RunRecord, Usage
 from tests.engine.toys import Echo, TwoSteps, options, plan
 
 
@@ -382,3 +384,60 @@ def test_the_answer_that_is_stored_is_that_of_the_suite(tmp_path: Path) -> None:
     (block,) = read_samples(tmp_path / "results" / record.run_id, ("text", "answer"))
     assert block["text"] == ["AA!", "XB"]
     assert [json.loads(answer) for answer in block["answer"]] == [{"type": "text", "text": text} for text in block["text"]]
+
+
+@dataclass
+class HalfOpen(Echo):
+    """Takes something, and then cannot be opened."""
+
+    taken: int = 0
+
+    def open(self, resources: Resources) -> None:
+        self.taken += 1
+        raise BackendError("no room for the weights")
+
+    def close(self) -> None:
+        self.taken -= 1
+
+
+def test_what_a_model_took_before_it_failed_to_open_is_given_back(tmp_path: Path) -> None:
+    backend = HalfOpen(taken=1)
+    with pytest.raises(BackendError, match="no room for the weights"):
+        run_plan(plan(backend), options(tmp_path), nothing)
+    assert backend.taken == 1
+
+
+def test_what_a_role_took_before_it_failed_to_open_is_given_back(tmp_path: Path) -> None:
+    class Served(Echo):
+        def needs_roles(self) -> Mapping[str, type]:
+            return {"helper": Generate}
+
+    helper, config = HalfOpen(taken=1), plan(Echo()).config
+    cell = dataclasses.replace(config.cells[0], models={"echo": ModelConfig("echo", Served(), "echo", {})})
+    roles = {"helper": ModelConfig("helper", helper, "echo", {})}
+    made = make_plan(dataclasses.replace(config, cells=(cell,), roles=roles))
+    with pytest.raises(BackendError, match="no room for the weights"):
+        run_plan(made, options(tmp_path), nothing)
+    assert helper.taken == 1
+
+
+def test_a_run_that_ends_before_its_first_answer_leaves_nothing(tmp_path: Path) -> None:
+    class Absent(Echo):
+        def open(self, resources: Resources) -> None:
+            raise BackendError("no such model")
+
+    with pytest.raises(BackendError, match=r"^no such model$"):
+        run_plan(plan(Absent()), options(tmp_path), nothing)
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_model_that_is_lost_midway_says_how_to_go_on(tmp_path: Path) -> None:
+    def lost(batches: int) -> None:
+        raise BackendError("the key is no longer valid")
+
+    told = r"^the key is no longer valid\nstopped; everything answered so far is in .*\ngo on with: "
+    with pytest.raises(BackendError, match=told):
+        run_plan(plan(Echo(batch=2, on_batch=lost)), options(tmp_path), nothing)
+    again = Echo(batch=2)
+    run_plan(plan(again), options(tmp_path, use_cache=False), nothing)
+    assert len(again.asked) == 7 - 2

@@ -19,15 +19,16 @@ import harness
 from harness.engine import beside as beside_module
 from harness.engine import run as run_module
 from harness.engine.beside import Beside, Rules, pickled_rows
+from harness.engine.blocks import lost_block, score_block
 from harness.engine.rescore import rescore_run
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.workers import Worker, Workers
-from harness.errors import Interrupted
+from harness.errors import Interrupted, MetricError
 from harness.plugins import catalogue, metric
 from harness.protocols import Metric
 from harness.store import MetricColumn, samples_table
 from harness.types import Key, Output, RunRecord, Sample, Text
-from tests.engine.dangerous import Dangerous
+from tests.engine.dangerous import Dangerous, NeverEmpty
 from tests.engine.test_run import nothing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -282,14 +283,71 @@ def test_metrics_that_cannot_be_sent_are_scored_here() -> None:
         assert [columns[name].values.tolist() for _, columns in found] == [[1.0], [2.0]]
 
 
-def test_rows_that_no_pickle_holds_are_scored_here() -> None:
+def test_rows_that_no_pickle_holds_are_scored_here_and_that_is_told() -> None:
+    notes: list[str] = []
     samples, outputs = rows(["abc"])
     samples = [Sample("s0", {"f": lambda: 1}, references=("x",))]
-    scorer = Scorer({"d": Dangerous()}, [])
+    scorer = Scorer({"d": Dangerous(), "bleu": metric("bleu")}, [])
     with Workers(1) as workers:
-        beside = Beside[int](scorer, workers, Rules(workers=1))
+        beside = Beside[int](scorer, workers, Rules(workers=1, say=notes.append))
         found = [*beside.add(samples, outputs, 0), *beside.rest()]
     assert found[0][1]["d"].values.tolist() == [3.0]
+    assert notes == ["dangerous: scored without a time limit, its rows cannot be sent to a worker"]
+
+
+@pytest.mark.slow
+def test_what_was_lost_is_told_though_the_next_rows_cannot_be_sent() -> None:
+    notes: list[str] = []
+    with Workers(1) as workers:
+        beside = Beside[int](Scorer({"d": Dangerous()}, []), workers, Rules(timeout_s=20, say=notes.append))
+        found = list(beside.add(*rows(["EXIT", "ab"]), 0))
+        found += beside.add([Sample("s2", {"f": lambda: 1}, references=("x",))], rows(["abc"], 2)[1], 1)
+        found += beside.rest()
+    assert [columns["d"].values.tolist()[-1] for _, columns in found] == [2.0, 3.0]
+    assert notes == [
+        "dangerous: scored without a time limit, its rows cannot be sent to a worker",
+        "dangerous: scoring ended its process with exit code 3 on sample 's0': such samples are missing",
+    ]
+
+
+def test_a_metric_that_cannot_be_sent_and_may_hang_is_told_of() -> None:
+    @dataclass(frozen=True, repr=False)
+    class Local(Dangerous):
+        """No pickle can name it."""
+
+    notes: list[str] = []
+    for workers in (0, None):
+        scored([["a"]], {"local": Local()}, Rules(workers, say=notes.append))
+    assert notes == ["dangerous: scored without a time limit, it cannot be sent to a worker"], "who wants none knows it"
+
+
+def test_rows_are_lost_and_fail_where_a_metric_cannot_score_no_rows() -> None:
+    lost = lost_block(NeverEmpty(), *rows(["HANG", "FAILED"]), "gone")
+    failed = score_block(NeverEmpty(), *rows(["FAILED", "FAILED"]))
+    for block, missing in ((lost, {0: "gone", 1: "refused"}), (failed, {0: "refused", 1: "refused"})):
+        assert block.stats.shape == (2, 2)
+        assert block.missing == missing
+        assert block.extremes is not None
+        assert block.extremes[1].tolist() == [[len("the cat sat"), 1.0]] * 2
+
+
+@pytest.mark.slow
+def test_a_metric_that_cannot_score_no_rows_loses_its_sample_only() -> None:
+    found, scorer = scored([["ab", "EXIT", "FAILED"], ["FAILED"]], {"m": NeverEmpty()}, Rules(timeout_s=20))
+    assert [columns["m"].missing for _, columns in found] == [
+        {1: "scoring ended its process with exit code 3 (never_empty)", 2: "refused"}, {0: "refused"},
+    ]  # fmt: skip
+    assert [columns["m"].stats.shape for _, columns in found] == [(3, 2), (1, 2)]
+    estimate = scorer.estimates(make_settings(0, 0.95, 50))["m"]
+    assert (estimate.value, estimate.n, estimate.n_missing) == (2.0, 1, 3)
+
+
+def test_a_metric_without_columns_that_cannot_score_no_rows_is_refused_in_words() -> None:
+    class Unnamed(NeverEmpty):
+        columns = ()
+
+    with pytest.raises(MetricError, match=r"never_empty: names no columns and cannot score no rows \(ValueError: .*name its"):
+        lost_block(Unnamed(), *rows(["a"]), "gone")
 
 
 # ── how they end ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+from harness.config import Budget
+from harness.engine.ledger import Ledger, Stopped
 from harness.errors import BackendError, ConfigError, ServiceDown
 from harness.models.adaptive import Gate
 from harness.models.asked import Asked
-from harness.models.asking import Asker, Limits, Refused, Trouble
+from harness.models.asking import Asker, Limits, OutOfCredit, Refused, Trouble
 from harness.protocols import Resources, go_on
-from harness.types import Call, Generate, Key, Output, Text
+from harness.types import Call, Generate, Key, Output, Text, Usage
 
 QUICK = Limits(concurrency=8, timeout_s=5.0, deadline_s=20.0, backoff_s=0.002)
 
@@ -65,6 +67,12 @@ def _until(happens: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not happens() and time.monotonic() < deadline:
         time.sleep(0.005)
+
+
+def spend(asker: Asker, ledger: Ledger, n: int) -> None:
+    """Take the outputs of so many calls as the engine does."""
+    for output in asker.outputs(calls(n)):
+        ledger.add(output)
 
 
 def errors(outputs: Sequence[Output]) -> list[str]:
@@ -278,6 +286,46 @@ def test_waits_double_are_drawn_below_their_bound_and_follow_from_the_call() -> 
     assert len({row[0] for row in many}) == 200
 
 
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_an_attempt_that_is_cancelled_from_within_is_made_again(concurrency: int) -> None:
+    made: Counter[str] = Counter()
+
+    async def attempt(session: Any, call: Call) -> Output:
+        made[call.key.sample_id] += 1
+        await asyncio.sleep(0)
+        if call.key.sample_id == "5" or (made[call.key.sample_id] == 1 and call.key.sample_id == "3"):
+            raise asyncio.CancelledError
+        return right(call)
+
+    with asking(attempt, Limits(concurrency=concurrency, backoff_s=0.0)) as asker:
+        outputs = list(asker.outputs(calls(40)))
+    assert len(outputs) == 40
+    assert [(output.key.sample_id, output.error[-55:]) for output in outputs if output.error] == [
+        ("5", "last: the attempt was cancelled, by whatever it waited for"[-55:])
+    ]
+    assert (made["3"], made["5"]) == (2, 6)
+
+
+def test_what_all_attempts_took_is_told_with_the_last() -> None:
+    made: Counter[str] = Counter()
+
+    async def attempt(session: Any, call: Call) -> Output:
+        sample = call.key.sample_id
+        made[sample] += 1
+        if sample == "refused":
+            raise Refused("filtered", Usage(7, 1))
+        if sample == "never" or (sample == "late" and made[sample] == 1):
+            raise Trouble("format", "no JSON", usage=Usage(10, 2, 0.5))
+        return Output(call.key, Text("x"), usage=Usage(10, 3, 0.25))
+
+    wanted = [Call(Key(sample), Generate("x")) for sample in ("never", "late", "refused", "once")]
+    with asking(attempt) as asker:
+        found = {output.key.sample_id: output.usage for output in asker.outputs(wanted)}
+    assert found == {
+        "never": Usage(30, 6, 1.5), "late": Usage(20, 5, 0.75), "refused": Usage(7, 1), "once": Usage(10, 3, 0.25),
+    }  # fmt: skip
+
+
 # ── Retry-After ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -367,6 +415,56 @@ def test_one_request_that_fails_alone_is_an_error_unless_there_is_nobody(unreach
     assert made["0"] == 6
 
 
+@pytest.mark.parametrize("kind", ["format", "transport"])
+@pytest.mark.parametrize("n", [3, 8])
+def test_what_only_the_last_requests_have_is_their_fault(kind: Any, n: int) -> None:
+    async def attempt(session: Any, call: Call) -> Output:
+        if int(call.key.sample_id) >= 40:
+            await asyncio.sleep(0.02)
+            raise Trouble(kind, "no luck")
+        return right(call)
+
+    with asking(attempt, Limits(concurrency=8, transport_retries=2, backoff_s=0.002)) as asker:
+        assert len(errors(list(asker.outputs(calls(40 + n))))) == n
+        # as a run that is resumed asks: only for these
+        assert len(errors(list(asker.outputs(calls(40 + n)[40:])))) == n
+
+
+def test_an_answer_that_cannot_be_read_is_a_sign_of_life() -> None:
+    async def attempt(session: Any, call: Call) -> Output:
+        await asyncio.sleep(0.001)
+        if int(call.key.sample_id) < 5:
+            raise Trouble("format", "no JSON")
+        return right(call)
+
+    with asking(attempt, Limits(concurrency=1, backoff_s=0.0)) as asker:
+        outputs = list(asker.outputs(calls(12)))
+    assert (len(outputs), len(errors(outputs))) == (12, 5)
+
+
+def test_nobody_there_is_no_fault_of_the_last_requests() -> None:
+    attempt, _ = failing(1000, lambda: Trouble("transport", "no luck", unreachable=True))
+    with asking(attempt) as asker, pytest.raises(ServiceDown):
+        list(asker.outputs(calls(5)))
+
+
+def test_an_account_that_is_empty_waits_for_what_is_on_its_way() -> None:
+    empty = OutOfCredit("no credit")
+
+    async def attempt(session: Any, call: Call) -> Output:
+        await asyncio.sleep(0.01)
+        if call.key.sample_id == "2":
+            raise empty
+        await asyncio.sleep(0.05)
+        return right(call)
+
+    found: list[Output] = []
+    with asking(attempt) as asker, pytest.raises(ServiceDown) as raised:
+        found.extend(asker.outputs(calls(100)))
+    assert raised.value is empty
+    assert {output.key.sample_id for output in found} == {"0", "1", "3", "4", "5", "6", "7"}
+
+
 # ── stopping ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -422,6 +520,64 @@ def test_what_was_taken_is_not_pending() -> None:
         list(asker.outputs(calls(12)))
     assert max(seen) < 8
     assert sorted(seen)[6] <= 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+@pytest.mark.parametrize(("max_tokens", "sent"), [(5000, 5), (30_000, 30), (100, 4)])
+def test_a_budget_is_kept_from_the_first_request_on(seconds: float, max_tokens: int, sent: int) -> None:
+    ledger, made = Ledger(Budget(max_tokens=max_tokens)), 0
+
+    async def attempt(session: Any, call: Call) -> Output:
+        nonlocal made
+        made += 1
+        await asyncio.sleep(seconds)
+        return Output(call.key, Text("x"), usage=Usage(1000, 10))
+
+    with asking(attempt, Limits(concurrency=64), ledger.checkpoint) as asker, pytest.raises(Stopped):
+        spend(asker, ledger, 3000)
+    assert ledger.outputs == made
+    assert sent - 4 <= made <= sent
+
+
+def test_a_budget_does_not_hold_up_who_is_not_told_what_anything_takes() -> None:
+    ledger = Ledger(Budget(max_tokens=10))
+
+    async def attempt(session: Any, call: Call) -> Output:
+        await asyncio.sleep(0.005)
+        return right(call)
+
+    with asking(attempt, Limits(concurrency=32), ledger.checkpoint) as asker:
+        spend(asker, ledger, 200)
+    assert ledger.outputs == 200
+
+
+def test_a_first_request_that_fails_does_not_lock_the_others_out() -> None:
+    ledger = Ledger(Budget(max_tokens=10**9))
+    made: Counter[str] = Counter()
+
+    async def attempt(session: Any, call: Call) -> Output:
+        made[call.key.sample_id] += 1
+        if made[call.key.sample_id] < 3:
+            raise Trouble("rate_limit", "HTTP 429")
+        return Output(call.key, Text("x"), usage=Usage(10, 1))
+
+    with asking(attempt, Limits(concurrency=32, backoff_s=0.01), ledger.checkpoint) as asker:
+        spend(asker, ledger, 60)
+    assert (ledger.outputs, ledger.tokens) == (60, 660)
+
+
+def test_a_stop_reaches_those_who_wait_for_the_first_price() -> None:
+    is_stopped = threading.Event()
+    ledger = Ledger(Budget(max_tokens=10**9), lambda: 2 if is_stopped.is_set() else None)
+
+    async def attempt(session: Any, call: Call) -> Output:
+        await asyncio.sleep(0.3)
+        return right(call)
+
+    threading.Timer(0.1, is_stopped.set).start()
+    with asking(attempt, Limits(concurrency=32), ledger.checkpoint) as asker, pytest.raises(Stopped):
+        spend(asker, ledger, 60)
+    assert ledger.outputs == 4
 
 
 def test_a_stop_cuts_waits_short() -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from harness.errors import MissingDependency
+from harness.models.constraints import Constraints
 from harness.models.transformers import Transformers
 from harness.types import Call, Decoding, Generate, Key, Output, Text
+from tests.models import toy
 from tests.models.real import with_loaded
 from tests.models.test_writing import random_model, text
 
@@ -115,6 +117,33 @@ def test_a_schema_that_cannot_be_kept_to_costs_its_own_call(llama: Transformers,
     assert bad.answer is None
     assert str(bad.error).startswith("the text cannot be held to its schema: ")
     assert good.error is None
+
+
+def test_what_is_wrong_with_a_pattern_is_said_on_one_line(llama: Transformers) -> None:
+    [bad] = outputs_of(llama, Generate("x", Decoding(3), schema={"type": "string", "pattern": "(?=a)b"}))
+    assert "\n" not in str(bad.error)
+    assert "regex parse error" in str(bad.error)
+    assert "look-around, including look-ahead and look-behind, is not supported" in str(bad.error)
+
+
+def test_forms_used_last_are_kept_and_no_others() -> None:
+    tokenizer = toy.tokenizer()
+    constraints = Constraints(tokenizer, frozenset({1}), len(tokenizer))
+    made: list[str] = []
+    plain = constraints._matcher
+    constraints._matcher = lambda grammar: made.append(grammar) or plain(grammar)  # type: ignore[func-returns-value, method-assign]
+    forms = [Generate("x", choices=(f"choice {i}", "none")) for i in range(100)]
+    makers = [constraints.of(form) for form in forms]
+    constraints.of(forms[40])
+    assert len(made) == 100
+    for form in [*(Generate("x", choices=(f"other {i}",)) for i in range(63)), forms[40]]:
+        constraints.of(form)
+    assert len(made) == 163
+    # Pushed out by the others, but for what was given out before.
+    constraints.of(forms[99])
+    assert (len(made), len(constraints._begun)) == (164, 64)
+    assert makers[0] is not None
+    assert {tokenizer.decode([int(token)])[0] for token in makers[0]().allowed(300).nonzero()[0]} == {"c", "n"}
 
 
 def test_without_the_package_the_error_says_what_to_install(llama: Transformers, monkeypatch: pytest.MonkeyPatch) -> None:

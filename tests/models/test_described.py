@@ -74,6 +74,30 @@ def test_files_that_are_no_language_model_are_refused(tmp_path: Path, document: 
         describe(tmp_path)
 
 
+@pytest.mark.parametrize(("family", "goes_on"), [("llama", True), ("qwen2", True), ("gpt2", False)])
+def test_only_computed_positions_go_beyond_the_context(tmp_path: Path, family: str, goes_on: bool) -> None:
+    described = describe(toy.write(tmp_path / "model", family=family, context=48))
+    said: list[str] = []
+    for fitting in (None, 1, 48):
+        described.check_length(fitting, said.append)
+    assert said == []
+    if goes_on:
+        described.check_length(49, said.append)
+        assert [message.startswith("WARNING: max_length is 49, and the model's") for message in said] == [True]
+    else:
+        with pytest.raises(BackendError, match=r"max_length must be at most 48, .* got 49"):
+            described.check_length(49, said.append)
+
+
+def test_a_context_that_nobody_states_bounds_nothing(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    transformers.MambaConfig(vocab_size=300, hidden_size=32, num_hidden_layers=2).save_pretrained(tmp_path)
+    toy.tokenizer().save_pretrained(tmp_path)
+    described = describe(tmp_path)
+    assert (described.context, described.stated) == (2048, False)
+    described.check_length(10_000, pytest.fail)
+
+
 def test_smollm2_is_read_as_transformers_reads_it(language_model: Transformers) -> None:
     import platformdirs
     from transformers import AutoConfig, AutoTokenizer

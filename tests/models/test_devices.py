@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import BackendError
 from harness.models import devices
-from harness.models.devices import batch_tokens, free_ram, halving, pack, tokens_that_fit
+from harness.models.devices import batch_tokens, choose_device, free_ram, halving, pack, tokens_that_fit
 from harness.models.scoring import rolling_windows
 
 pytest.importorskip("torch")
@@ -100,3 +101,23 @@ def test_batches_of_this_machine_are_bounded_by_its_memory(monkeypatch: pytest.M
         monkeypatch.setattr(devices, "free_ram", lambda bytes_free=bytes_free: bytes_free)
         assert batch_tokens(config, 4, "cpu") == tokens
         assert batch_tokens(config, 4, "mps") == 16384
+
+
+@pytest.mark.parametrize("device", ["cpu:abc", "cpu:-2", "cpu:1", "cuda:2", "cuda:x", "cuda0", "tpu", ""])
+def test_devices_that_are_not_there_are_refused(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(BackendError, match=r"one that this machine has \(cuda"):
+        choose_device(device)
+
+
+def test_devices_that_are_there_keep_their_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    asked = ["cuda", "cuda:0", "cuda:1", "cpu", "cpu:0"]
+    assert [choose_device(device) for device in asked] == asked
+    assert choose_device("auto") == "cuda"

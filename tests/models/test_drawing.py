@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from harness.models.drawing import sample
+from harness.models.drawing import draw, sample
 from harness.types import Decoding
+
+
+@dataclass
+class Drawer:
+    """A row without a constraint that always draws the same number."""
+
+    decoding: Decoding
+    constraint: None = None
+
+    def uniform(self) -> float:
+        return 0.5
 
 
 def shares(decoding: Decoding, probabilities: Sequence[float], n: int = 2000) -> list[float]:
@@ -33,3 +45,19 @@ def shares(decoding: Decoding, probabilities: Sequence[float], n: int = 2000) ->
 ])
 def test_sampling_gives_each_token_its_probability(options: dict[str, Any], wanted: list[float]) -> None:
     assert shares(Decoding(**options), [0.1, 0.4, 0.2, 0.3]) == pytest.approx(wanted, abs=2e-3)
+
+
+@pytest.mark.parametrize("decoding", [
+    Decoding(), Decoding(temperature=1.0), Decoding(temperature=0.5, top_p=0.5, logprobs=True)])
+def test_what_is_drawn_by_logits_that_are_no_numbers_is_marked(decoding: Decoding) -> None:
+    torch = pytest.importorskip("torch")
+    logits = torch.zeros(6, 5)
+    logits[0, 3] = math.nan
+    logits[1, 2] = math.inf
+    logits[2] = -math.inf
+    # Tokens that never come are no fault.
+    logits[3, :4] = -math.inf
+    logits[4, 0] = 80.0
+    drawn = draw(logits, [Drawer(decoding)] * 6)
+    assert [one.is_sound for one in drawn] == [False, False, False, True, True, True]
+    assert [drawn[3].token, drawn[4].token] == [4, 0]

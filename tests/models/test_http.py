@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import quote
 
 import pytest
 
@@ -22,6 +25,7 @@ from harness.types import Ask, Call, Decoding, Generate, Key, Label, Message, Nu
 
 QUICK = Limits(concurrency=4, timeout_s=2, deadline_s=5, transport_retries=2, rate_limit_retries=2, backoff_s=0.01)
 KEY = "sk-planted-0123456789"
+SLASHED = "abc/def+Zq9x7Lm2/pT4vW8="
 
 
 @dataclass
@@ -187,8 +191,8 @@ def test_labels_probabilities_and_numbers(service: Service) -> None:
         ({"reply": "x"}, 'there is no answer at $.answer in {"reply":"x"}'),
         ([1], "there is no answer at $.answer in [1]"),
         ("Paris", 'there is no answer at $.answer in "Paris"'),
-        ({"answer": None}, "text must be a string, got null"),
-        ({"answer": ["a"]}, "text must be a string, got ['a']"),
+        ({"answer": None}, "answer must be a string, got null"),
+        ({"answer": ["a"]}, "answer must be a string, got ['a']"),
         ({"answer": "x", "sources": [{"text": 3}]}, "contexts[] must be a string, got 3"),
         ({"answer": "x", "in": "many"}, "usage.input_tokens must be an integer >= 0, got 'many'"),
         ({"answer": "x", "end": ["stop"]}, "finish_reason must be a string, got ['stop']"),
@@ -280,6 +284,98 @@ def test_secrets_come_from_the_environment_and_go_nowhere_else(service: Service,
         assert KEY not in shown
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "answer"),
+    [
+        (200, {}, {"reply": f"the key {SLASHED}"}),
+        (200, {}, {"failed": {"message": f"the key {SLASHED}"}}),
+        (200, {}, {"failed": "y" * 990 + SLASHED}),
+        (200, {}, {"reply": "y" * 165 + SLASHED}),
+        (200, {}, b"y" * 180 + SLASHED.encode()),
+        (400, {}, {"detail": "y" * 470 + SLASHED}),
+        (400, {}, {"detail": f"no such user: {quote(SLASHED, safe='')}"}),
+        (302, {"Location": f"http://localhost/login/{SLASHED}/y"}, {}),
+        (200, {"Content-Length": f"x{SLASHED}"}, {}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_part_of_a_secret_is_in_any_error(
+    method: Literal["GET", "POST"], status: int, headers: dict[str, str], answer: Any, service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("RAG_KEY", SLASHED)
+    service.status, service.headers = status, headers
+    service.answer = lambda body: answer if isinstance(answer, bytes) else json.dumps(answer).replace("/", "\\/").encode()
+    backend = Http(
+        service.url, method, {"Authorization": "Bearer ${RAG_KEY}"}, {"q": "{{ question }}", "token": "${RAG_KEY}"},
+        answer="$.answer", error="$.failed", limits=Limits(format_retries=0, transport_retries=0),
+    )  # fmt: skip
+    try:
+        [output] = ask(backend, QUESTION)
+        said = output.error or ""
+    except HarnessError as error:
+        said = str(error)
+    assert service.seen
+    assert SLASHED[:8] in str(service.seen[0][2])
+    assert said
+    for start in (SLASHED[:8], quote(SLASHED[:8], safe=""), SLASHED[:8].replace("/", "\\/"), SLASHED[-8:]):
+        assert start not in said
+
+
+def test_a_secret_that_json_escapes_is_not_in_an_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_KEY", SLASHED)
+    said = json.dumps({"answer": f"key {SLASHED}", "contexts": [SLASHED]}).replace("/", "\\/").encode()
+    service.answer = lambda body: said
+    headers = {"Authorization": "Bearer ${RAG_KEY}"}
+    backend = Http(service.url, headers=headers, answer="$.answer", contexts="$.contexts", limits=QUICK)
+    assert ask(backend, QUESTION)[0].answer == Text("key [key]", contexts=("[key]",))
+
+
+def test_a_variable_that_is_no_secret_changes_no_answer(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_VERSION", "2024-06-01")
+    monkeypatch.setenv("FIRST", "first-0123456789")
+    monkeypatch.setenv("SECOND", "second-0123456789")
+    monkeypatch.setenv("THIRD_KEY", "third-0123456789")
+    service.answer = lambda body: {"answer": "2024-06-01 first-0123456789 second-0123456789 third-0123456789"}
+    backend = Http(
+        service.url, headers={"X-Auth-Token": "${FIRST}", "X-Other": "Bearer ${SECOND}"},
+        body={"version": "${API_VERSION}", "other": "${THIRD_KEY}"}, answer="$.answer", limits=QUICK,
+    )  # fmt: skip
+    assert ask(backend, QUESTION)[0].answer == Text("2024-06-01 [key] [key] [key]")
+    service.status = 400
+    assert ask(backend, QUESTION)[0].error == 'HTTP 400: {"answer": "[key] [key] [key] [key]"}'
+    service.status, service.answer = 200, lambda body: {"failed": "2024-06-01 is too old"}
+    told = Http(service.url, body={"version": "${API_VERSION}"}, answer="$.answer", error="$.failed", limits=QUICK)
+    assert ask(told, QUESTION)[0].error == "[key] is too old"
+
+
+def test_no_template_sees_a_variable(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAG_KEY", KEY)
+    service.answer = lambda body: {"answer": "x"}
+    body = {"token": "${RAG_KEY}", "mixed": "{% if question %}{{ question }} ${RAG_KEY}{% endif %} {${RAG_KEY}}"}
+    ask(Http(service.url, answer="$.answer", body=body, limits=QUICK), QUESTION)
+    assert service.seen[0][3] == {"token": KEY, "mixed": f"why {KEY} {{{KEY}}}"}
+    hidden = Http(service.url, answer="$.answer", body={**body, "all": "{{ _environment }}"}, limits=QUICK)
+    [output] = ask(hidden, QUESTION)
+    assert "body: no field '_environment'; the fields are: choices, input, question, seed, user" in (output.error or "")
+    broken = Http(service.url, answer="$.answer", body={"token": "{{ question / 2 }} ${RAG_KEY}"}, limits=QUICK)
+    [output] = ask(broken, QUESTION)
+    assert (output.error or "").startswith("body: template '{{ question / 2 }} ${RAG_KEY}': unsupported operand")
+
+
+def test_a_body_that_names_a_field_that_is_not_there_cannot_be_shown() -> None:
+    backend = Http("http://localhost/", answer="$.answer", body={"token": "${RAG_KEY}", "q": "{{ questoin }}"})
+    with pytest.raises(BackendError, match=r"http backend: body: no field 'questoin'.*did you mean 'question'"):
+        backend.inspect(Resources(Path())).render(QUESTION)
+
+
+def test_an_answer_that_unpacks_to_more_than_anybody_reads(service: Service) -> None:
+    packed = gzip.compress(b'{"answer": "' + bytes(65 * 2**20) + b'"}', 1)
+    service.answer, service.headers = lambda body: packed, {"Content-Encoding": "gzip"}
+    [output] = ask(Http(service.url, answer="$.answer", limits=QUICK), QUESTION)
+    assert (output.error, len(service.seen)) == ("the answer is longer than 64 MiB", 1)
+
+
 def test_a_variable_that_is_not_set(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     backend = Http(service.url, answer="$.answer", headers={"Authorization": "Bearer ${NO_SUCH_KEY}"})
@@ -292,11 +388,21 @@ def test_a_variable_that_is_not_set(service: Service, monkeypatch: pytest.Monkey
     [
         ({"headers": {"Authorization": f"Bearer {KEY}"}}, "headers.Authorization must take its secret from the environment"),
         ({"headers": {"X-API-Key": KEY}}, "headers.X-API-Key must take its secret from the environment"),
-        ({"body": {"auth": [{"api_key": KEY}]}}, "body: api_key must take its secret from the environment"),
+        ({"body": {"auth": [{"api_key": KEY}]}}, "body: auth.api_key must take its secret from the environment"),
         ({"headers": {"X-Note": "two\nlines"}}, "headers.X-Note must have a name and a value of plain ASCII"),
         ({"url": f"http://me:{KEY}@localhost/"}, "url must hold no user and no password"),
         ({"url": f"http://localhost/?api_key={KEY}"}, "url must hold no credential"),
         ({"url": "http://localhost/${RAG_KEY}"}, "url must hold no credential"),
+        ({"url": f"http://localhost/?subscription-key={KEY}"}, "url must hold no credential"),
+        ({"url": f"http://localhost/?a=1&sig={KEY}"}, "url must hold no credential"),
+        ({"url": "http://localhost:99999/"}, "http: url must be an address such as https://rag.example.com/ask: Port out of"),
+        ({"url": "http://[::1/"}, "http: url must be an address such as https://rag.example.com/ask: Invalid IPv6"),
+        ({"headers": {"X-Auth-Token": KEY}}, "headers.X-Auth-Token must take its secret from the environment"),
+        ({"body": {"clientSecret": KEY}}, "body: clientSecret must take its secret from the environment"),
+        ({"body": {"q": "{{ '${RAG_KEY}' }}"}}, "body: ${RAG_KEY} must stand outside of {{ … }} and {% … %}"),
+        ({"body": {"q": "${RAG_KEY} {{ question"}}, "body: template '${RAG_KEY} {{ question'"),
+        ({"answer": "$.answer "}, "answer must be a JSONPath"),
+        ({"answer": "$.a]"}, "answer must be a JSONPath"),
         ({"url": "localhost:8000"}, "url must be an address such as"),
         ({"body": "{{ question"}, "body: template '{{ question'"),
         ({"body": "{{ question }}", "method": "GET"}, "body must be a mapping where method is GET"),
@@ -322,6 +428,14 @@ def test_jsonpaths_of_every_kind_are_let_through(path: str) -> None:
 
     jsonpath.compile(path)
     Http("http://localhost/", answer=path)
+
+
+@pytest.mark.parametrize("path", ["$." + "a" * 50_000 + " b", "$" + "[?a]" * 10_000 + " b", "$" + "['a'" * 10_000])
+def test_a_path_takes_no_time(path: str) -> None:
+    began = time.process_time()
+    with pytest.raises(ConfigError, match="answer must be a JSONPath"):
+        Http("http://localhost/", answer=path)
+    assert time.process_time() - began < 1
 
 
 def test_a_jsonpath_of_bad_syntax_that_only_the_parser_sees(service: Service) -> None:

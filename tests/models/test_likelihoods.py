@@ -200,11 +200,14 @@ def test_calls_are_tokenised_once_and_kept_for_their_batches_alone(language_mode
 
 
 def test_calls_that_cannot_be_answered_say_so_and_cost_no_pass(language_model: Transformers) -> None:
-    calls = [*wave(2, ""), Call(Key("empty"), LogLikelihood("One", (" two", ""))), Call(Key("nothing"), Perplexity(""))]
+    calls = [*wave(2, ""), Call(Key("empty"), LogLikelihood("One", (" two", ""))), Call(Key("nothing"), Perplexity("")),
+             Call(Key("only read"), Perplexity("One", bos=False))]
     with passes(language_model._require().loaded.model) as run:
         outputs = answered(language_model, calls)
     assert str(outputs["empty"].error).startswith("the continuation '' has no token of its own")
-    assert likelihoods(outputs["nothing"]).logprobs == (0,)
+    for name in ("nothing", "only read"):
+        assert outputs[name].answer is None
+        assert str(outputs[name].error).startswith("the text has no token to score")
     assert [outputs[name].error for name in ("000", "001")] == [None, None]
     assert len(run) == 1
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,10 +15,12 @@ from typing import Any
 import pytest
 
 from harness.errors import BackendError, ConfigError, HarnessError, ServiceDown
+from harness.models import httpsession, streams
 from harness.models.asking import Limits, Refused, Trouble
 from harness.models.credentials import read_key
 from harness.models.httpstatus import failure, retry_after
 from harness.models.openai import OpenAI
+from harness.models.openaiscores import likelihoods_in
 from harness.models.prices import Prices
 from harness.protocols import Resources, Size
 from harness.types import (
@@ -178,6 +182,7 @@ def test_without_a_key_no_header_is_sent(monkeypatch: pytest.MonkeyPatch) -> Non
     ("document", "answer", "finish"),
     [
         (chat({"content": "4", "reasoning_content": "2 and 2"}), Text("4", reasoning="2 and 2"), "stop"),
+        (chat({"content": "4", "refusal": None}), Text("4"), "stop"),
         (chat({"content": "4", "reasoning": "2 and 2"}), Text("4", reasoning="2 and 2"), "stop"),
         (chat({"content": None, "reasoning_content": "2 and"}, finish_reason="length"), Text("", reasoning="2 and"), "length"),
         (chat({"content": [{"type": "text", "text": "fo"}, {"type": "text", "text": "ur"}]}), Text("four"), "stop"),
@@ -207,6 +212,72 @@ def test_reasoning_between_the_marks_of_the_entry_is_told_apart() -> None:
     with Loopback(answering(chat({"content": "<think>2 and 2</think> four"}))) as service:
         output = ask(OpenAI("small", service.url, reasoning=("<think>", "</think>"), limits=LIMITS), Generate("x"))
     assert output.answer == Text("four", reasoning="2 and 2")
+
+
+def test_reasoning_that_the_service_tells_apart_is_kept_beside_what_stands_between_the_marks() -> None:
+    marks = ("<think>", "</think>")
+    for content, reasoning in (("<think>and 2</think> four", "2\nand 2"), ("<think></think> four", "2"), ("four", "2")):
+        with Loopback(answering(chat({"content": content, "reasoning_content": "2"}))) as service:
+            output = ask(OpenAI("small", service.url, reasoning=marks, limits=LIMITS), Generate("x"))
+        assert output.answer == Text("four", reasoning=reasoning)
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "found"),
+    [(None, None), ({"content": None}, None), ({"content": []}, ()), ({"content": [{"logprob": -1}, {"logprob": None}]}, None),
+     ({"content": [{"logprob": -1}, {"logprob": True}]}, None)],
+)  # fmt: skip
+def test_log_probabilities_that_are_not_all_there_are_none(logprobs: Any, found: Any) -> None:
+    asked = Generate("x", Decoding(logprobs=True))
+    with Loopback(answering(chat(logprobs=logprobs))) as service:
+        assert ask(OpenAI("m", service.url, limits=LIMITS), asked).answer == Text("four", token_logprobs=found)
+    event = {"choices": [{"index": 0, "delta": {"content": "four"}, "logprobs": logprobs}]}
+    with Loopback(answering(as_stream(event, piece("stop")))) as service:
+        streamed = ask(OpenAI("m", service.url, stream=True, limits=LIMITS), asked)
+    assert streamed.answer == Text("four", token_logprobs=found)
+
+
+def test_log_probabilities_of_a_stream_are_those_of_all_its_pieces_or_none() -> None:
+    def event(text: str, *logprobs: float) -> dict[str, Any]:
+        told = {"content": [{"logprob": logprob} for logprob in logprobs]} if logprobs else None
+        return {"choices": [{"index": 0, "delta": {"content": text}, "logprobs": told}]}
+
+    for events, found in (
+        ([event(""), event("fo", -1), event("ur", -2)], (-1.0, -2.0)),
+        ([event("fo"), event("ur", -2)], None),
+        ([event("fo", -1), event("u"), event("r", -2)], None),
+    ):
+        with Loopback(answering(as_stream(*events, piece("stop")))) as service:
+            output = ask(OpenAI("m", service.url, stream=True, limits=LIMITS), Generate("x", Decoding(logprobs=True)))
+        assert output.answer == Text("four", token_logprobs=found)
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        ({"prompt_tokens": -5, "completion_tokens": True, "cost": -3}, None),
+        ({"prompt_tokens": 7, "completion_tokens": -1, "cost": True}, Usage(7, 0)),
+        ({"prompt_tokens": 7, "completion_tokens": 1, "cost": -0.5}, Usage(7, 1)),
+    ],
+)
+def test_counts_that_are_none_are_not_counted(told: Any, usage: Usage | None) -> None:
+    with Loopback(answering(chat(usage=told))) as service:
+        assert ask(OpenAI("m", service.url, limits=LIMITS), Generate("x")).usage == usage
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_an_answer_took_that_cannot_be_used_is_told_with_the_error(stream: bool) -> None:
+    limits = Limits(format_retries=2, backoff_s=0.0)
+    told = {"prompt_tokens": 1000, "completion_tokens": 100}
+    for message, finish, times in (({"content": None}, "stop", 3), ({"content": "f"}, "content_filter", 1)):
+        events = [piece(finish, **message), {"choices": [], "usage": told}]
+        body = as_stream(*events) if stream else chat(message, finish_reason=finish, usage=told)
+        with Loopback(answering(body)) as service:
+            output = ask(OpenAI("m", service.url, stream=stream, prices=Prices(2, 10), limits=limits), Generate("x"))
+        assert output.error is not None
+        assert len(service.asked) == times
+        # 1000 at 2 and 100 at 10 a million, each time
+        assert output.usage == Usage(1000 * times, 100 * times, pytest.approx(0.003 * times))
 
 
 def test_costs_follow_the_prices_or_else_what_the_service_says() -> None:
@@ -257,6 +328,83 @@ def test_log_likelihoods_are_summed_over_what_stands_behind_the_prefix() -> None
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("tokens", "prefix", "continuation", "logprobs"),
+    [
+        # vLLM lists what its tokenizer puts before the text, by name or without a text
+        (["<|begin_of_text|>", "Paris", " is", " nice", "."], "Paris is", " nice", (-3.0, 1)),
+        (["<s>", "", "Paris", " is", " nice", "."], "Paris is", " nice", (-4.0, 1)),
+        (["<s>", "Paris", " is", "."], "", "Paris is", (-3.0, 2)),
+        # bytes that are no character by themselves, before the continuation
+        (["<s>", *"\ufffd" * 4, " ok", " no", " no", "."], "\U0001f600 ok", " no no", (-13.0, 2)),
+        # a token over the border belongs to what stands behind it; nothing was written
+        (["Paris", " is nice"], "Paris is", " nice", (-1.0, 1)),
+        # the written token ends like the text
+        (["Paris", " no", " no", " no"], "Paris no", " no", (-2.0, 1)),
+        # a token without a text inside the continuation is one of its own
+        (["Paris", " ni", "", "ce", "."], "Paris", " nice", (-6.0, 3)),
+    ],
+)
+@pytest.mark.parametrize("offsets", ["right", "wrong", None])
+def test_tokens_are_found_in_the_text_whatever_offsets_the_service_tells(
+    tokens: list[str], prefix: str, continuation: str, logprobs: Any, offsets: str | None
+) -> None:
+    listed: dict[str, Any] = {"tokens": tokens, "token_logprobs": [None, *(-float(n) for n in range(1, len(tokens)))]}
+    if offsets is not None:
+        listed["text_offset"] = [sum(map(len, tokens[:n])) if offsets == "right" else None for n in range(len(tokens))]
+    document = {"choices": [{"index": 0, "logprobs": listed}]}
+    start = len(prefix)
+    assert likelihoods_in(document, start, [prefix + continuation]) == Likelihoods(logprobs[:1], logprobs[1:], (False,))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text", "start", "says"),
+    [
+        (["The", "cat", " sat", "."], "Paris is nice", 8, "are not those of the text"),
+        (["Paris", " is", *"\ufffd" * 4, "."], "Paris is\U0001f600", 8, "are not those of the text"),
+        # the last token was written or not: both would do
+        (["\ufffd", "\ufffd", " no", " no"], "\U0001f600 no no", 4, "are not those of the text"),
+        (["Paris", "", " is", "."], "Paris is", 5, "nobody knows to which side it belongs"),
+        (["Paris", " is", "", ""], "Paris is", 5, "nobody knows to which side they belong"),
+        (["Paris", "."], "Paris", 5, "no token of its own"),
+        (["Paris", " is", "."], "Paris is", 0, "the prefix must not be empty"),
+        ([], "Paris is", 5, "gives no log-probabilities"),
+    ],
+)
+def test_where_the_tokens_of_a_continuation_are_not_sure_it_has_no_number(
+    tokens: list[str], text: str, start: int, says: str
+) -> None:
+    listed = {"tokens": tokens, "token_logprobs": [None, *(-1.0 for _ in tokens[1:])]}
+    with pytest.raises(Refused, match=says):
+        likelihoods_in({"choices": [{"index": 0, "logprobs": listed}]}, start, [text])
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        [{"index": None, "logprobs": None}, {"index": 0, "logprobs": None}],
+        [{"index": 0, "logprobs": {"tokens": ["a", " b"], "token_logprobs": [None]}}, {"index": 1}],
+        [{"index": 0, "logprobs": {"tokens": ["a", " b"], "token_logprobs": [None, "x"]}}, {"index": 1}],
+        [{"index": 0, "logprobs": {"tokens": ["a", 3], "token_logprobs": [None, -1]}}, {"index": 1}],
+        [{"index": 0, "logprobs": {"tokens": 3, "token_logprobs": [None, -1]}}, {"index": 1}],
+    ],
+)
+def test_scores_that_cannot_be_read_are_asked_for_again(choices: Any) -> None:
+    with pytest.raises(Trouble) as raised:
+        likelihoods_in({"choices": choices}, 1, ["a b", "a c"])
+    assert raised.value.kind == "format"
+
+
+def test_the_likeliest_token_is_told_or_nothing_is_greedy() -> None:
+    def greedy(*best: Any) -> bool:
+        listed = {"tokens": ["a", " b"], "token_logprobs": [None, -1.0], "top_logprobs": [None, *best]}
+        return likelihoods_in({"choices": [{"logprobs": listed}]}, 1, ["a b"]).is_greedy[0]
+
+    assert [greedy({" b": -1.0}), greedy({" c": -0.5, " b": -1.0}), greedy({}), greedy(None), greedy()] == [
+        True, False, False, False, False
+    ]  # fmt: skip
+
+
 def test_a_service_that_does_not_score_what_it_reads_is_an_error_that_says_so() -> None:
     with Loopback(answering({"choices": [{"index": 0, "text": "x", "logprobs": None}]})) as service:
         output = ask(OpenAI("small", service.url, api="completions", limits=LIMITS), LogLikelihood("a", (" b",)))
@@ -289,6 +437,37 @@ def test_the_pieces_of_a_stream_are_put_together(done: bool) -> None:
     assert 0 < output.timing.first_token_s <= output.timing.latency_s
     assert service.asked[0].document["stream"] is True
     assert service.asked[0].document["stream_options"] == {"include_usage": True}
+
+
+def test_only_the_first_answer_of_a_stream_is_taken() -> None:
+    def event(index: int, text: str) -> dict[str, Any]:
+        return {"choices": [{"index": index, "delta": {"content": text}}]}
+
+    events = [event(0, "A1 "), event(1, "B1 "), event(0, "A2"), event(1, "B2"), piece("stop")]
+    with Loopback(answering(as_stream(*events))) as service:
+        assert ask(OpenAI("m", service.url, stream=True, limits=LIMITS), Generate("x")).answer == Text("A1 A2")
+
+
+@pytest.mark.parametrize(
+    ("body", "stream"),
+    [(as_stream(piece(content="four"), piece("stop")), True), (json.dumps(chat()).encode(), True),
+     (json.dumps(chat()).encode(), False)],
+)  # fmt: skip
+def test_a_mark_of_utf_8_before_an_answer_is_no_part_of_it(body: bytes, stream: bool) -> None:
+    with Loopback(answering(b"\xef\xbb\xbf" + body.removeprefix(b": a comment\n\n"))) as service:
+        assert ask(OpenAI("m", service.url, stream=stream, limits=LIMITS), Generate("x")).answer == Text("four")
+
+
+@pytest.mark.parametrize(
+    ("deltas", "answer"),
+    [([{}], None), ([{"content": None}], None), ([{"content": ""}], Text("")), ([{"refusal": "I can"}, {"refusal": "not."}],
+     Text("I cannot.")), ([{"tool_calls": [{"id": "t"}]}], Text(""))],
+)  # fmt: skip
+def test_a_stream_says_no_more_than_the_same_answer_in_one_piece(deltas: list[dict[str, Any]], answer: Text | None) -> None:
+    with Loopback(answering(as_stream(*(piece(**delta) for delta in deltas), piece("stop")))) as service:
+        output = ask(OpenAI("m", service.url, stream=True, limits=LIMITS), Generate("x"))
+    assert output.answer == answer
+    assert (output.error or "").endswith("" if answer else "the answer has no text")
 
 
 def test_a_service_that_does_not_stream_is_read_all_the_same() -> None:
@@ -334,7 +513,10 @@ def test_every_question_gets_its_own_answer_through_all_faults_at_once(api: Any,
     assert {output.key.sample_id: output.answer for output in outputs} == {
         call.key.sample_id: Text(said(f"question number {n}")) for n, call in enumerate(questions(120))
     }
-    assert all(output.usage == Usage(3, 2) for output in outputs)
+    # What could not be read was paid for as well.
+    times = [usage.output_tokens // 2 for output in outputs if (usage := output.usage) is not None]
+    assert [output.usage for output in outputs] == [Usage(3 * n, 2 * n) for n in times]
+    assert 1 == min(times) < max(times)
     assert 135 < seen < 300
 
 
@@ -395,8 +577,6 @@ def test_nobody_at_the_address_is_a_service_that_is_down() -> None:
         (403, {"message": "no access"}, r"refuses the key in the environment variable OPENAI_API_KEY \(HTTP 403: no access\)"),
         (404, {"message": "no model m", "code": "model_not_found"}, r"no model m \(HTTP 404, model_not_found\)"),
         (404, "page not found", r"no such model or address \(HTTP 404: page not found\)"),
-        (402, {"message": "top up"}, r"the account has no credit \(HTTP 402: top up\)"),
-        (429, {"message": "quota", "code": "insufficient_quota"}, r"quota \(HTTP 429, insufficient_quota\)"),
     ],
 )
 def test_what_no_request_survives_stops_the_run_at_once(status: int, error: Any, says: str) -> None:
@@ -405,6 +585,31 @@ def test_what_no_request_survives_stops_the_run_at_once(status: int, error: Any,
             list(it.run(questions(200)))
         assert not isinstance(raised.value, ServiceDown)
         assert len(service.asked) <= LIMITS.concurrency
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "says"),
+    [
+        (402, {"message": "top up"}, r"the account has no credit \(HTTP 402: top up\)"),
+        (429, {"message": "quota", "code": "insufficient_quota"}, r"quota \(HTTP 429, insufficient_quota\)"),
+        (200, {"message": "quota", "type": "billing_not_active"}, r"quota \(HTTP 200, billing_not_active\)"),
+    ],
+)
+def test_an_account_with_nothing_left_stops_the_run_until_there_is_more(status: int, error: Any, says: str) -> None:
+    def answer(asked: Asked) -> Said:
+        number = int(asked.document["messages"][0]["content"].split()[-1])
+        time.sleep(0.05 if number else 0)
+        return Said(chat()) if number else Said({"error": error}, status)
+
+    outputs: list[Output] = []
+    with Loopback(answer) as service:
+        limits = Limits(concurrency=4, timeout_s=2, backoff_s=0.01)
+        with opened(OpenAI("m", service.url, limits=limits)) as it, pytest.raises(ServiceDown, match=says) as raised:
+            outputs.extend(it.run(questions(200)))
+    assert raised.value.exit_code == 4
+    # What was on its way is paid for: it is waited for.
+    assert 1 <= len(outputs) == len(service.asked) - 1 < 4
+    assert {output.error for output in outputs} == {None}
 
 
 def test_without_a_key_the_error_says_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,6 +658,29 @@ def test_how_long_a_service_asks_to_wait() -> None:
     assert wait("Wed, 21 Oct 2015 07:27:00 GMT", **date) is None
     assert [wait(text) for text in ("0", "-5", "nan", "1e999", "soon", "", "0x10")] == [None] * 7
     assert retry_after({}) is None
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, {"Content-Type": "text/html; charset=rot13"}]
+)
+def test_a_strange_header_is_no_reason_not_to_ask_again(headers: dict[str, str]) -> None:
+    said = iter([Said({"error": {"message": "slower"}}, 429, headers), Said(chat())])
+    with Loopback(lambda asked: next(said)) as service:
+        assert ask(OpenAI("m", service.url, limits=LIMITS), Generate("x")).answer == Text("four")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_that_is_longer_than_any_is_not_read_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, status: int, stream: bool
+) -> None:  # fmt: skip
+    for module in (httpsession, streams):
+        monkeypatch.setattr(module, "_LONGEST", 2**20)
+    body = gzip.compress(b'{"a": "' + b"0" * 40 * 2**20, 1)
+    with Loopback(answering(body, status, Content_Encoding="gzip")) as service:
+        output = ask(OpenAI("m", service.url, stream=stream, limits=LIMITS), Generate("x"))
+    assert output.error == "the answer is longer than 1 MiB"
+    assert len(service.asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -511,6 +739,48 @@ def test_a_key_in_what_cannot_be_read_is_not_passed_on(body: str) -> None:
     assert SECRET not in everything
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("before", [180, 190, 480, 490])
+@pytest.mark.parametrize("escaped", [False, True])
+def test_what_is_cut_off_is_cut_off_behind_the_key(before: int, stream: bool, escaped: bool) -> None:
+    key = "".join(f"\\u{ord(character):04x}" for character in SECRET) if escaped else SECRET
+    message = "x" * before + key + "y" * 600
+    said = [(200, message), (200, f'{{"a": "{message}'), (500, message), (500, f'{{"error": {{"message": "{message}"}}}}'),
+            (200, f'{{"error": {{"message": "{message}"}}}}')]  # fmt: skip
+    for status, body in said:
+        with Loopback(answering(body.encode(), status)) as service:
+            limits = Limits(concurrency=2, format_retries=0, transport_retries=0, backoff_s=0.0)
+            everything = everything_said(OpenAI("m", service.url, stream=stream, limits=limits))
+        assert SECRET[:8] not in everything
+        assert key[:20] not in everything
+
+
+def test_a_password_for_the_host_that_lies_about_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:  # fmt: skip
+    (tmp_path / ".netrc").write_text("default login me password open-sesame\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with Loopback(answering(chat())) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        assert ask(OpenAI("m", "http://service.example/v1", limits=LIMITS), Generate("x")).answer == Text("four")
+        monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+        assert ask(OpenAI("m", "http://service.example/v1", limits=LIMITS), Generate("x")).answer == Text("four")
+        assert [asked.headers.get("Authorization") for asked in proxy.asked] == [None, f"Bearer {SECRET}"]
+        assert {asked.headers["Host"] for asked in proxy.asked} == {"service.example"}
+        with Loopback(answering(chat())) as service:
+            monkeypatch.setenv("no_proxy", "127.0.0.1")
+            ask(OpenAI("m", service.url, limits=LIMITS), Generate("x"))
+            assert len(service.asked) == 1
+        monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1080")
+        with pytest.raises(BackendError, match=r"a proxy for service\.example that is not an HTTP one"):
+            ask(OpenAI("m", "http://service.example/v1", limits=LIMITS), Generate("x"))
+    assert len(proxy.asked) == 2
+
+
 @pytest.mark.parametrize("text", ["sk-abc\ndef0123456789", "sk abc", "sk-ключ", "sk-\x00abc"])
 def test_what_is_no_key_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     if "\x00" not in text:
@@ -536,7 +806,17 @@ def test_words_that_local_servers_take_for_a_key_are_left_in_answers(monkeypatch
         ({"base_url": "http://me:pass@host/v1"}, "base_url must have no name, password or query in it"),
         ({"base_url": "http://host/v1?key=abc"}, "base_url must have no name, password or query in it"),
         ({"base_url": "localhost:8000"}, "base_url must be an address such as http://localhost:8000/v1, got 'localhost:8000'"),
+        ({"base_url": "http://host:99999/v1"}, "base_url must be an address such as http://localhost:8000/v1, with a port"),
+        ({"base_url": "http://me:pass@[host/v1"}, "base_url must be an address such as http://localhost:8000/v1, with a port"),
         ({"headers": {"authorization": "abc"}}, "headers must not have 'authorization'"),
+        ({"headers": {"X-Auth-Token": "abc"}}, "headers must not have 'X-Auth-Token'"),
+        ({"extra": {"api_key": "abc"}}, "extra must not have 'api_key'"),
+        ({"headers": {"X Title": "evaluation"}}, "headers.X Title must have a name and a value of plain ASCII"),
+        ({"headers": {"X-Title": "a\nb"}}, "headers.X-Title must have a name and a value of plain ASCII"),
+        ({"max_tokens_key": ""}, "max_tokens_key must be the field for the most tokens to be written"),
+        ({"max_tokens_key": "stream"}, "max_tokens_key must be the field for the most tokens to be written"),
+        ({"extra": {"n": 2}}, "extra must not have 'n'"),
+        ({"extra": {"best_of": 2}}, "extra must not have 'best_of'"),
         ({"extra": {"messages": []}}, "extra must not have 'messages'"),
         ({"model": " "}, "model must be the name that the service knows the model by"),
     ],
@@ -577,7 +857,7 @@ def test_the_signature_has_what_changes_answers_and_nothing_else() -> None:
     assert base.signature() == same.signature() == base.inspect(Resources(Path("nowhere"))).signature()
     changes: list[dict[str, Any]] = [
         {"model": "n"}, {"base_url": "http://other/v1"}, {"api": "completions"}, {"extra": {"a": 1}}, {"headers": {"X": "1"}},
-        {"reasoning": ("<a>", "</a>")}, {"structured": "none"}, {"max_tokens_key": "n"},
+        {"reasoning": ("<a>", "</a>")}, {"structured": "none"}, {"max_tokens_key": "most"},
     ]  # fmt: skip
     for change in changes:
         assert OpenAI(**{"model": "m", "base_url": "http://host/v1", **change}).signature() != base.signature()
@@ -587,3 +867,9 @@ def test_all_calls_are_one_batch_and_none_are_none() -> None:
     calls = questions(5000)
     assert [list(batch) for batch in OpenAI("m").batches(calls)] == [calls]
     assert list(OpenAI("m").batches([])) == []
+
+
+def test_a_key_in_the_place_of_its_variables_name_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match=r"^api_key_env must be the name of an environment variable") as refused:
+        OpenAI("m", api_key_env="sk-proj-abcdef")
+    assert "abcdef" not in str(refused.value)

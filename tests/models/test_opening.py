@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import shutil
 import sys
 import weakref
 from collections.abc import Iterator, Mapping
@@ -13,7 +15,7 @@ import pytest
 
 from harness.errors import BackendError, MissingDependency
 from harness.models.transformers import Transformers
-from harness.types import Call, Decoding, Generate, Key, LogLikelihood, Message, Output, Request, Text
+from harness.types import Call, Decoding, Generate, Key, LogLikelihood, Message, Output, Prompt, Request, Text
 from tests.models import toy
 
 
@@ -109,6 +111,91 @@ def test_a_failure_to_open_leaves_the_collector_on(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="no causal language model"):
         opened(tmp_path)
     assert gc.isenabled()
+
+
+# ── files that are no whole causal language model ──
+
+
+def test_weights_without_an_output_layer_are_refused(folder: Path, tmp_path: Path) -> None:
+    import transformers
+
+    headless = shutil.copytree(folder, tmp_path / "model")
+    transformers.LlamaForCausalLM.from_pretrained(folder).model.save_pretrained(headless)
+    with pytest.raises(BackendError, match=r"lack lm_head\.weight, which LlamaForCausalLM needs"):
+        opened(headless)
+
+
+def test_an_output_layer_that_is_the_input_embedding_is_not_missing(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from safetensors import safe_open
+
+    folder = toy.write(tmp_path / "model", family="gpt2")
+    with safe_open(folder / "model.safetensors", "np") as weights:
+        assert "lm_head.weight" not in weights.keys()  # noqa: SIM118
+    opened(folder).close()
+
+
+def test_weights_that_are_cut_off_or_of_other_shapes_are_refused(folder: Path, tmp_path: Path) -> None:
+    cut = shutil.copytree(folder, tmp_path / "cut")
+    weights = (cut / "model.safetensors").read_bytes()
+    (cut / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(BackendError, match="no causal language model that can be loaded"):
+        opened(cut)
+    other = shutil.copytree(folder, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(config | {"hidden_size": 64, "head_dim": 16}))
+    with pytest.raises(BackendError, match="no causal language model that can be loaded"):
+        opened(other)
+
+
+@pytest.mark.parametrize("error", [MemoryError("none left"), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_weights_that_do_not_fit_are_not_called_wrong(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    import torch
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch.nn.Module, "to", refuse)
+    with pytest.raises(BackendError, match="does not fit into the memory of cpu"):
+        opened(folder)
+
+
+def test_a_model_that_looks_ahead_is_not_opened(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    words = toy.tokenizer()
+    transformers.BertForMaskedLM(transformers.BertConfig(
+        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        initializer_range=0.3)).save_pretrained(tmp_path)
+    words.save_pretrained(tmp_path)
+    with pytest.raises(BackendError, match="BertLMHeadModel is no causal language model"):
+        opened(tmp_path)
+
+
+def test_a_context_beyond_learned_positions_is_refused_before_the_weights_are_read(tmp_path: Path) -> None:
+    folder = toy.write(tmp_path / "model", family="gpt2", context=48)
+    opened(folder, max_length=48).close()
+    (folder / "model.safetensors").unlink()
+    for open_ in (opened, inspected):
+        with pytest.raises(BackendError, match="max_length must be at most 48"):
+            open_(folder, max_length=49)
+
+
+# ── the date ──
+
+
+def test_a_template_that_asks_for_the_date_is_told_once_and_the_same_unopened(tmp_path: Path) -> None:
+    folder = toy.write(tmp_path / "model", template="{{ strftime_now('%Y') }}" + toy.TEMPLATE)
+    said: list[str] = []
+    backend = Transformers(f"path:{folder}", device="cpu", threads=1)
+    inspector = backend.inspect(toy.resources(folder, said))
+    assert inspector.render(Generate((Message("user", "Hi"),), Decoding(max_tokens=3)))["text"].startswith("2024<s>[user]Hi")
+    backend.open(toy.resources(folder, said))
+    assert backend.signature() == inspector.signature()
+    backend.close()
+    assert [message for message in said if "date" in message] == [
+        "the chat template asks for today's date: it is told 2024-07-26, so that every day has the same prompts"]
 
 
 # ── options ──
@@ -236,3 +323,43 @@ def test_reasoning_that_the_template_began_and_nothing_closed_is_no_answer(tmp_p
     assert text(one(thinking, request)) == text(one(plain, request))
     plain.close()
     thinking.close()
+
+
+def test_an_answer_that_reasoning_was_taken_from_has_no_log_probabilities_of_other_tokens(
+    folder: Path, model: Transformers
+) -> None:
+    request = Generate("Hi", Decoding(max_tokens=50, logprobs=True))
+    whole = text(one(model, request))
+    assert whole.token_logprobs is not None
+    once = [character for character in whole.text if whole.text.count(character) == 1 and 32 < ord(character) < 127]
+    for marks, wanted in [((once[0], once[-1]), None), (("<think>", "</think>"), whole.token_logprobs)]:
+        thinking = opened(folder, reasoning=marks)
+        told = text(one(thinking, request))
+        thinking.close()
+        assert (told.text == whole.text) is (told.reasoning is None) is (wanted is not None)
+        assert told.token_logprobs == wanted
+        assert told.token_entropies == (None if wanted is None else whole.token_entropies)
+
+
+def test_an_answer_that_is_all_reasoning_has_no_token(folder: Path) -> None:
+    thinking = opened(folder, reasoning=("<think>", "</think>"))
+    listed, unlisted = (text(one(thinking, Generate("Hi <think>", Decoding(max_tokens=5, logprobs=asked))))
+                        for asked in (True, False))
+    thinking.close()
+    assert (listed.text, listed.token_logprobs, listed.token_entropies) == ("", (), ())
+    assert (unlisted.text, unlisted.token_logprobs, unlisted.token_entropies) == ("", None, None)
+
+
+@pytest.mark.parametrize(("truncation", "prompt", "begun"), [
+    ("right", f"Hi {LONG}<think>", False),  # what the model reads ends in its middle
+    ("right", f"ZYXWVU<think>{LONG}", True),  # what it reads ends in the mark
+])
+def test_reasoning_is_begun_by_the_prompt_that_was_read(folder: Path, truncation: str, prompt: Prompt, begun: bool) -> None:
+    request = Generate(prompt, Decoding(max_tokens=4))
+    # The second prompt is cut behind its mark: bos, six characters, the mark.
+    length = 4 + len(toy.tokenizer()("ZYXWVU<think>")["input_ids"]) if begun and truncation == "right" else 64
+    thinking = opened(folder, reasoning=("<think>", "</think>"), truncation=truncation, max_length=length)
+    output = one(thinking, request)
+    thinking.close()
+    assert output.truncated
+    assert (text(output).reasoning is not None) is (text(output).text == "") is begun

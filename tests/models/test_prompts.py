@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from harness.errors import BackendError
-from harness.models.prompts import Prompts, Unanswerable, keep_in_texts
+from harness.models.prompts import TODAY, Prompts, Unanswerable, keep_in_texts
 from harness.types import Message
 from tests.models import toy
 
@@ -119,6 +120,64 @@ def test_a_template_that_refuses_makes_the_request_unanswerable() -> None:
     with pytest.raises(Unanswerable, match="no system turn, please"):
         made.render(CONVERSATION)
     assert made.render(CONVERSATION[1:]) == "Hi"
+
+
+@pytest.mark.parametrize(("template", "reason"), [
+    ("{{ messages[0]['content'] + 1 }}", "TypeError"),
+    ("{{ 1 // (messages[0]['content']|length - 2) }}", "ZeroDivisionError"),
+    ("{{ range(10 ** 9) }}", "OverflowError"),
+])
+def test_a_template_that_fails_makes_the_request_unanswerable(template: str, reason: str) -> None:
+    made = prompts(template=template)
+    with pytest.raises(Unanswerable, match=f"the chat template fails on this conversation .{reason}"):
+        made.render((Message("user", "Hi"),))
+
+
+def test_a_conversation_without_messages_is_unanswerable() -> None:
+    with pytest.raises(Unanswerable, match="has no messages"):
+        prompts().render(())
+
+
+DATED = ("{% if strftime_now is defined %}{% set today = strftime_now('%d %b %Y') %}{% else %}{% set today = '1 Jan 1970' %}"
+         "{% endif %}Today: {{ today }}\n{{ messages[-1]['content'] }}<|end|>\n")
+"""As Llama 3.2 has it."""
+
+
+# Jinja takes blanks away around statements, and at the beginning of a line before them.
+@pytest.mark.parametrize("beginning", ["", "\n", "\n  ", "x"])
+def test_a_template_that_asks_for_the_date_is_told_the_same_on_every_day(beginning: str) -> None:
+    made = prompts(template=beginning + DATED)
+    fixed = DATED.replace("strftime_now('%d %b %Y')", "'26 Jul 2024'").replace("strftime_now is defined", "true")
+    wanted = prompts(template=beginning + fixed)
+    for role in ("user", "assistant"):
+        rendered = made.render((Message(role, "Hi"),))
+        assert rendered == wanted.render((Message(role, "Hi"),))
+        assert "Today: 26 Jul 2024\nHi" in rendered
+    assert made.chat_end == 2
+
+
+def test_only_templates_that_ask_are_told_the_date() -> None:
+    assert prompts(template=DATED).asks_for_date
+    assert not prompts().asks_for_date
+    assert prompts().template == toy.TEMPLATE
+    assert not Prompts(toy.tokenizer(template=DATED), False).asks_for_date
+
+
+def test_the_date_is_in_the_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.models import prompts as module
+
+    before, undated = prompts(template=DATED).signature(), prompts().signature()
+    monkeypatch.setattr(module, "TODAY", "2024-07-27")
+    monkeypatch.setattr(module, "_DATED", module._clock())
+    assert prompts(template=DATED).signature() != before
+    assert prompts().signature() == undated
+
+
+def test_the_date_is_written_as_strftime_writes_it() -> None:
+    made = prompts(template="{{ strftime_now(messages[0]['content']) }}")
+    for form in ("%Y-%m-%d", "%d %b %Y", "%B %d, %Y", "%A, %-d %B %y", "%H:%M:%S.%f", "%I:%M %p", "%F %T", "%D %R %h", "%x %X",
+                 "%e %j %u %w %a", "%-m/%-d, %-H %-I %-M %-S", "%c", "-%Z%z", "100%% %%d %%%d", "no date"):
+        assert made.render((Message("user", form),)) == datetime.fromisoformat(TODAY).strftime(form)
 
 
 def test_the_token_that_closes_a_turn_ends_a_text() -> None:

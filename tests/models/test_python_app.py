@@ -148,6 +148,10 @@ BAD = """
             raise StopIteration("enough")
         if question == "key":
             raise ValueError("bad key sk-0123456789abcdef, sorry")
+        if question == "told key":
+            return {"error": "bad key " + "x" * 980 + "sk-0123456789abcdef"}
+        if question == "shown key":
+            return {"answer": ["sk-0123456789abcdef"]}
         if question == "interrupt":
             raise KeyboardInterrupt
         if question == "surrogates":
@@ -182,8 +186,10 @@ SAID = {
     "exit": "the app raised SystemExit: 3 ({}.py, line 11)",
     "stop": "the app raised StopIteration: enough ({}.py, line 13)",
     "key": "the app raised ValueError: bad key [key], sorry ({}.py, line 15)",
-    "interrupt": "the app raised KeyboardInterrupt ({}.py, line 17)",
-    "surrogates": "the app raised ValueError: \\udcff ({}.py, line 19)",
+    "interrupt": "the app raised KeyboardInterrupt ({}.py, line 21)",
+    "surrogates": "the app raised ValueError: \\udcff ({}.py, line 23)",
+    "told key": f"bad key {'x' * 980}[key]",
+    "shown key": "the app returned no answer: answer must be a string, got ['[key]']",
     "nothing": "the app returned no answer: expected a text, or a mapping with answer, label, value, …, got null",
     "generator": "the app returned no answer: expected a text, or a mapping with answer, label, value, …, got <generator",
     "broken repr": "the app returned no answer: expected a text, or a mapping with answer, label, value, …, got a Broken whose",
@@ -209,6 +215,25 @@ def test_an_exception_costs_its_own_sample(
     assert outputs["fine"].answer == Text("fine")
     counted = {key: sys.modules[app].calls[key] for key in asked}
     assert counted == {**dict.fromkeys(asked, 1), "refused": 2, "back soon": 2}
+
+
+def test_a_request_ends_at_its_deadline_whatever_the_app_does(write: Write, tmp_path: Path) -> None:
+    app = write("""
+        import time
+        def app(fields):
+            if fields["question"] == "hang":
+                time.sleep(3)
+            if fields["question"] == "fail":
+                raise ConnectionError("gone")
+            return "fine"
+    """)
+    limits = Limits(concurrency=4, deadline_s=0.4, transport_retries=1000, backoff_s=0.02)
+    began = time.monotonic()
+    failed, hung, fine = ask(f"{app}:app", tmp_path, questions("fail", "hang", "fine"), limits)
+    assert time.monotonic() - began < 2
+    assert "at the end of limits.deadline_s = 0.4" in (failed.error or "")
+    assert hung.error == "the app did not return within 0.38 s (limits.deadline_s)"
+    assert fine.answer == Text("fine")
 
 
 HANGS = """

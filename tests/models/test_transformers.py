@@ -10,7 +10,7 @@ from typing import Any
 import platformdirs
 import pytest
 
-from harness.models.generation import Task, row_seed, write
+from harness.models.generation import Room, Task, Written, row_seed, write_all
 from harness.models.transformers import Transformers
 from harness.types import (
     Call,
@@ -213,6 +213,13 @@ def test_greedy_text_does_not_depend_on_the_batch_and_equals_generate(language_m
         assert output.finish_reason == ("stop" if wanted[-1] == 2 else "length")
 
 
+def texts_of(model: Any, tokenizer: Any, tasks: Sequence[Task]) -> list[str]:
+    """What is written for these tasks, all side by side."""
+    room = Room(len(tasks), 10**6, 1)
+    found = dict(write_all(PlainRows(model), tokenizer, tasks, frozenset(), room))
+    return [written.text for index in range(len(tasks)) if isinstance(written := found[index], Written)]
+
+
 def test_positions_count_from_each_rows_own_beginning(language_model: Transformers) -> None:
     # Rotary models only know distances and would hide a wrong count; GPT-2 learns a vector for every place.
     import torch
@@ -224,8 +231,8 @@ def test_positions_count_from_each_rows_own_beginning(language_model: Transforme
         model = GPT2LMHeadModel(config).eval()
     tokenizer = language_model._require().loaded.prompts.tokenizer
     tasks = [Task(list(range(20, 20 + length)), Decoding(max_tokens=8 + length % 4), seed=0) for length in (3, 30, 11, 1)]
-    together = write(model, tokenizer, tasks, frozenset())
-    assert [row.text for row in together] == [write(model, tokenizer, [task], frozenset())[0].text for task in tasks]
+    together = texts_of(model, tokenizer, tasks)
+    assert together == [text for task in tasks for text in texts_of(model, tokenizer, [task])]
     assert len({row.text for row in together}) == 4
 
 

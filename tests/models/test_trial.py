@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from harness.errors import BackendError
 from harness.models.scoring import score_sequences
-from harness.models.trial import Sharing, _Trial, sharing
+from harness.models.trial import Sharing, _Trial, check_causal, sharing
 from tests.models.tiny import FIT, ROTARY, VOCABULARY, requests, tiny, torch, twin
 
 APART = "each continuation is scored in a row of its own, without sharing its prompt's tokens: "
@@ -113,3 +114,38 @@ def test_rows_are_bounded_by_what_the_model_can_read_and_by_their_masks() -> Non
     model = tiny("Llama", **FIT["Llama"])
     assert sharing(model, 100, pytest.fail).widest_row == 100
     assert sharing(model, 10**6, pytest.fail).widest_row == 8192
+
+
+BERT = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
+        "initializer_range": 0.3, "max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_that_looks_ahead_is_refused(dtype: str) -> None:
+    with pytest.raises(BackendError, match="BertLMHeadModel is no causal language model"):
+        check_causal(tiny("Bert", **BERT).to(getattr(torch, dtype)), 64)
+    check_causal(tiny("Bert", **BERT, is_decoder=True).to(getattr(torch, dtype)), 64)
+
+
+def test_a_model_of_weights_next_to_zero_that_looks_ahead_is_refused() -> None:
+    with pytest.raises(BackendError, match="no causal"):
+        check_causal(tiny("Bert", **{**BERT, "initializer_range": 0.02}), 64)
+
+
+@pytest.mark.parametrize(("architecture", "options"), [
+    *FIT.items(),
+    ("Mamba", {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8, "initializer_range": 0.3}),
+    ("Qwen3Moe", {**ROTARY, "head_dim": 16, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}),
+])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_causal_models_pass(architecture: str, options: dict[str, Any], dtype: str) -> None:
+    check_causal(tiny(architecture, **options).to(getattr(torch, dtype)), 256)
+
+
+def test_a_context_shorter_than_the_probe_is_not_exceeded() -> None:
+    short = tiny("GPT2", **{**FIT["GPT2"], "n_positions": 3})
+    seen: list[int] = []
+    short.register_forward_pre_hook(lambda _, __, options: seen.append(options["input_ids"].shape[1]), with_kwargs=True)
+    check_causal(short, 3)
+    check_causal(short, 1)
+    assert seen == [2]

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from harness.models.drawing import Drawn
-from harness.models.generation import Task, Written, _Row
+from harness.models.generation import Spoiled, Task, Written, _Row, stop_tokens
 from harness.models.loaded import TOO_LITTLE_MEMORY
+from harness.models.plainrows import objection
+from harness.models.prompts import Prompts
 from harness.models.transformers import Transformers
 from harness.models.writing import Writer
 from harness.types import Call, Decoding, Generate, Key, Output, Text
+from tests.models import toy
 from tests.models.real import with_loaded
 
 VOCABULARY = 49152
@@ -205,6 +208,62 @@ def test_models_that_cannot_share_write_the_same(
         assert text(outputs[call.key.sample_id]) == decoded(backend, tokens)
 
 
+SMALL = {"state_size": 4, "num_heads": 8, "head_dim": 8, "n_groups": 2, "lru_width": 32, "attention_window_size": 16}
+
+
+@pytest.mark.parametrize(("architecture", "layers"), [
+    ("Mamba", 2), ("RecurrentGemma", 3), pytest.param("Mamba2", 2, marks=pytest.mark.slow)])
+def test_models_without_a_cache_write_what_they_would_alone(
+    language_model: Transformers, architecture: str, layers: int
+) -> None:
+    import torch
+
+    settings = {**SMALL, "num_key_value_heads": 1, "vocab_size": 300, "num_hidden_layers": layers}
+    backend = with_loaded(language_model, model=random_model(architecture, **settings), prompts=Prompts(toy.tokenizer(), False))
+    model, encode = backend._require().loaded.model, backend._require().loaded.prompts.encode
+    said: list[str] = []
+    writer = Writer(backend._require().loaded, said.append)
+    calls = [Call(Key(str(i)), Generate(QUESTIONS[i], Decoding((9, 3)[i % 2]))) for i in range(5)]
+    outputs = {out.key.sample_id: out for batch in writer.batches(calls) for out in writer.outputs(batch)}
+    assert "keeps no states that rows of a batch can go on from" in said[-1]
+    for call in calls:
+        assert isinstance(call.request, Generate)
+        ids, tokens = encode(str(call.request.prompt)), list[int]()
+        with torch.inference_mode():
+            while len(tokens) < call.request.decoding.max_tokens and 2 not in tokens:
+                tokens.append(int(model(torch.tensor([[*ids, *tokens]]), use_cache=False).logits[0, -1].argmax()))
+        assert outputs[call.key.sample_id].error is None
+        assert text(outputs[call.key.sample_id]) == decoded(backend, tokens)
+
+
+def test_models_with_a_cache_are_not_read_anew() -> None:
+    for architecture in ("Llama", "Mistral", "Bloom"):
+        settings = {"sliding_window": 4} if architecture == "Mistral" else {}
+        assert objection(random_model(architecture, vocab_size=300, **settings)) is None, architecture
+
+
+def test_a_model_that_gives_no_numbers_is_an_error_and_no_empty_text(llama: Transformers) -> None:
+    import torch
+
+    model = random_model("Llama")
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    backend = with_loaded(llama, model=model)
+    calls = [Call(Key(str(t)), Generate("One", Decoding(3, temperature=t))) for t in (0.0, 1.0)]
+    outputs = [out for batch in backend.batches(calls) for out in backend.run(batch)]
+    assert [(out.answer, out.error) for out in outputs] == [
+        (None, "the model's logits are not finite, at token 1 of the text")] * 2
+
+
+def test_a_row_of_no_numbers_costs_no_other(llama: Transformers) -> None:
+    row, other = (_Row(i, Task((), Decoding(2), 0), 0.0) for i in range(2))
+    tokenizer = llama._require().loaded.prompts.tokenizer
+    for one, is_sound in ((row, True), (other, True), (row, False), (other, True)):
+        one.take(Drawn(100, is_sound=is_sound), frozenset({2}), tokenizer)
+    assert row.result == Spoiled("the model's logits are not finite, at token 2 of the text")
+    assert isinstance(other.result, Written)
+
+
 def test_other_requests_find_the_models_own_attention(llama: Transformers) -> None:
     model = llama._require().loaded.model
     for output in llama.run(asked(4, (3,))):
@@ -273,6 +332,43 @@ def test_looking_for_stop_strings_costs_no_more_in_long_texts(llama: Transformer
     assert sum(lengths) < 200 * 12 + 200
 
 
+def test_a_stop_string_that_is_a_special_token_ends_its_own_text(language_model: Transformers) -> None:
+    import torch
+
+    loaded = language_model._require().loaded
+    tokenizer = loaded.prompts.tokenizer
+    # Words, pieces of words as the vocabulary spells them and half a special token are looked for in the text.
+    assert stop_tokens(tokenizer, ("<|im_start|>", "the", " ", "\u0120the", "\n", "<|im", "<|endoftext|>\n")) == frozenset({1})
+    assert 1 not in loaded.ends
+    model = random_model("Llama")
+    backend = with_loaded(language_model, model=model)
+    prompt = f"{PREAMBLE}{QUESTIONS[0]}"
+    third = alone(backend, prompt, 3)[2]
+    # The model writes <|im_start|> in the place of its third token, in both texts.
+    swapped = torch.tensor([1, third])
+    model.lm_head.register_forward_hook(lambda _, __, logits: logits.index_copy(-1, swapped, logits[..., [third, 1]]))
+    free, held = (Call(Key(name), Generate(prompt, Decoding(6, stop=stop, logprobs=True)))
+                  for name, stop in (("free", ("never",)), ("held", ("never", "<|im_start|>"))))
+    outputs = written(backend, [free, held])
+    usage = outputs["held"].usage
+    assert usage is not None
+    assert (outputs["free"].finish_reason, outputs["held"].finish_reason, usage.output_tokens) == ("length", "stop", 3)
+    assert text(outputs["held"]) == decoded(backend, alone(backend, prompt, 2))
+    assert len(outputs["held"].answer.token_logprobs or ()) == 2  # type: ignore[union-attr]
+
+
+def test_a_stop_string_that_is_the_name_of_an_ordinary_token_is_none() -> None:
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, decoders, models
+
+    made = Tokenizer(models.BPE({"\u2581": 0, "a": 1, "\u2581a": 2}, []))
+    made.decoder = decoders.Metaspace()
+    words = transformers.PreTrainedTokenizerFast(tokenizer_object=made)
+    # At the beginning of a text a blank is dropped too.
+    assert words.decode([0]) == ""
+    assert stop_tokens(words, ("\u2581", "\u2581a", "a")) == frozenset()
+
+
 # ── log-probabilities ──
 
 
@@ -322,6 +418,40 @@ def test_tokens_behind_a_stop_string_have_none(llama: Transformers) -> None:
     assert len(output.answer.token_entropies) == at + 1
     assert output.usage is not None
     assert output.usage.output_tokens == at + 2
+
+
+def byte_tokenizer() -> Any:
+    """A token a byte, as tokenizers of the sentencepiece kind fall back to; <0x00> is 0. Half a character spoils whole ones."""
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, decoders, models
+
+    made = Tokenizer(models.BPE({f"<0x{byte:02X}>": byte for byte in range(256)}, [], byte_fallback=True))
+    made.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    return transformers.PreTrainedTokenizerFast(tokenizer_object=made)
+
+
+@pytest.mark.parametrize(("family", "whole", "stop", "kept"), [(family, *case) for family in ("level", "fallback") for case in (
+    (b"Yes \xf0\x9f\x8e\x89\n", "\n", b"Yes \xf0\x9f\x8e\x89"),
+    ("\u00e9\U0001f600X".encode(), "X", "\u00e9\U0001f600".encode()),
+    ("\u00e9\U0001f600".encode(), "\U0001f600", "\u00e9".encode()),
+    ("a\u5b57".encode(), "a", b""),
+)] + [("level", b"a\xf0\x9f\x8e\n", "\n", b"a\xf0\x9f\x8e")])
+def test_tokens_of_half_characters_before_a_stop_string_are_listed(family: str, whole: bytes, stop: str, kept: bytes) -> None:
+    words = toy.tokenizer() if family == "level" else byte_tokenizer()
+    tokens = byte_level(words, whole) if family == "level" else list(whole)
+    row = _Row(0, Task((), Decoding(len(tokens), stop=(stop,), logprobs=True), 0), 0.0)
+    for place, token in enumerate(tokens):
+        row.take(Drawn(token, -float(place), 0.0), frozenset(), words)
+    assert isinstance(row.result, Written)
+    assert row.result.text == kept.decode(errors="replace")
+    assert row.result.token_logprobs == tuple(-float(place) for place in range(len(kept)))
+
+
+def byte_level(words: Any, whole: bytes) -> list[int]:
+    """A token a byte."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    return list(words.convert_tokens_to_ids([bytes_to_unicode()[byte] for byte in whole]))
 
 
 def test_the_end_token_has_none(language_model: Transformers) -> None:
@@ -375,6 +505,30 @@ def test_fewer_rows_are_written_where_memory_is_scarce(llama: Transformers, rows
     wanted = {name: text(out) for name, out in written(llama, calls).items()}
     with Scarce(llama._require().loaded.model, rows):
         assert {name: text(out) for name, out in written(llama, calls).items()} == wanted
+
+
+def test_memory_that_ends_while_the_prefix_is_read_costs_no_sample(llama: Transformers) -> None:
+    calls = asked(7, (9, 3))
+    wanted = {name: text(out) for name, out in written(llama, calls).items()}
+    model = llama._require().loaded.model
+    encode = llama._require().loaded.prompts.encode
+    common = len(encode(PREAMBLE.rstrip()))
+
+    def check(_: Any, __: Any, options: dict[str, Any]) -> None:
+        if options["input_ids"].shape == (1, common):
+            raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1000000000 bytes")
+
+    backend = with_loaded(llama)
+    assert backend._require().writer._shares
+    handle = model.register_forward_pre_hook(check, with_kwargs=True)
+    try:
+        found: dict[str, str] = {}
+        shapes = seen(backend, lambda: found.update({name: text(out) for name, out in written(backend, calls).items()}))
+    finally:
+        handle.remove()
+    assert found == wanted
+    # All side by side all the same.
+    assert max(rows for rows, tokens in shapes if tokens == 1) == 7
 
 
 def test_a_text_that_alone_is_too_much_is_an_error_of_its_own(llama: Transformers) -> None:
