@@ -11,6 +11,7 @@ import platformdirs
 import pytest
 
 from harness.models.generation import Room, Task, Written, row_seed, write_all
+from harness.models.plainrows import PlainRows
 from harness.models.transformers import Transformers
 from harness.types import (
     Call,
