@@ -103,8 +103,7 @@ def run(
 
     Raises ConfigError, DataError, BackendError …: every one a HarnessError with its exit code; Interrupted on Ctrl-C.
     """
-    loaded = load_run(Path(config), overrides)
-    loaded = loaded if device is None else on_device(loaded, device)
+    loaded = on_device(load_run(Path(config), overrides), device)
     options = RunOptions(
         results=Path(results), cache_dir=cache_folder(cache_dir), use_cache=use_cache, new=new, listener=listener,
         command=command or f"harness run {config}",
@@ -131,8 +130,7 @@ def forecast(
     new: bool = False,
 ) -> Forecast:
     """What :func:`run` with the same arguments would ask, read, write, cost and take. No model is loaded or asked."""
-    loaded = load_run(Path(config), overrides)
-    loaded = loaded if device is None else on_device(loaded, device)
+    loaded = on_device(load_run(Path(config), overrides), device)
     return make_forecast(make_plan(loaded), Path(results), cache_folder(cache_dir), use_cache=use_cache, new=new)
 
 

@@ -9,11 +9,13 @@ from harness.config import ModelConfig, RunConfig
 from harness.errors import UsageError
 
 
-def on_device(config: RunConfig, device: str) -> RunConfig:
-    """The run with every ``device:`` of its models and roles set to this one.
+def on_device(config: RunConfig, device: str | None) -> RunConfig:
+    """The run with every ``device:`` of its models and roles set to this one; None leaves them as they are.
 
     Raises UsageError where none of them has such a key.
     """
+    if device is None:
+        return config
     models = [*config.roles.values(), *(model for cell in config.cells for model in cell.models.values())]
     if not any(_has_device(model) for model in models):
         raise UsageError(f"--device {device}: no model of this run has a device to choose")

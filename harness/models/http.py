@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,7 +17,8 @@ from harness.models.jsonpaths import JsonPaths
 from harness.models.openaianswers import parsed
 from harness.models.prices import Prices
 from harness.models.reasoning import check_marks
-from harness.protocols import Cacheable, Resources, TaskView
+from harness.models.service import Service
+from harness.protocols import Resources
 from harness.types import Ask, Call, Generate, Output, Request
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _PARTS = ("answer", "label", "probabilities", "value", "contexts", "citations", 
 
 
 @dataclass
-class Http:
+class Http(Service):
     """A service of your own: one request a sample, JSON there and back.
 
     ``url`` is its address; it must hold no credential. ``method`` is POST (the body is JSON) or GET (the body's entries become
@@ -62,8 +63,6 @@ class Http:
     name: ClassVar[str] = "http"
     summary: ClassVar[str] = "any service that takes and gives JSON: a template for the request, JSONPaths into the answer"
     provides: ClassVar[frozenset[type]] = frozenset({Ask, Generate})
-    cacheable: ClassVar[Cacheable] = "versioned"
-    independent: ClassVar[bool] = True
     tuning: ClassVar[frozenset[str]] = frozenset({"limits", "prices"})
 
     url: str
@@ -85,15 +84,11 @@ class Http:
     reasoning: tuple[str, str] | None = None
     _template: RequestTemplate = field(init=False, repr=False, compare=False)
     _paths: JsonPaths = field(init=False, repr=False, compare=False)
-    _asker: Asker | None = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self._template = RequestTemplate(self.url, self.method, self.headers, self.body)
         self._paths = JsonPaths({part: path for part in _PARTS if (path := getattr(self, part)) is not None})
         check_marks(self.name, self.reasoning)
-
-    def needs_roles(self) -> Mapping[str, type]:
-        return {}
 
     def open(self, resources: Resources) -> None:
         """Raises MissingDependency; BackendError for a JSONPath of bad syntax or an environment variable that is not set."""
@@ -104,29 +99,11 @@ class Http:
         asker.open()
         self._asker = asker
 
-    def close(self) -> None:
-        if self._asker is not None:
-            self._asker.close()
-            self._asker = None
-
     def signature(self) -> Mapping[str, Any]:
         """Its keys as they are written, without those that change no answer."""
         keys = [f.name for f in fields(self) if f.init and f.name not in self.tuning]
         given = {key: value for key in keys if (value := getattr(self, key)) is not None}
         return {"backend": self.name, **given}
-
-    def start_task(self, task: TaskView) -> None:
-        """Nothing to prepare."""
-
-    def batches(self, calls: Sequence[Call]) -> Sequence[Sequence[Call]]:
-        """All at once: how many are under way is the asker's to say."""
-        return [calls] if calls else []
-
-    def run(self, calls: Sequence[Call]) -> Iterator[Output]:
-        """Raises BackendError before :meth:`open`, and what :meth:`Asker.outputs` does."""
-        if self._asker is None:
-            raise BackendError(f"{_WHO}: open() it before asking it")
-        yield from self._asker.outputs(calls)
 
     def inspect(self, resources: Resources) -> AppInspector:
         """Says what would be sent, ``${NAME}`` as it is written. Asks nothing and reads no environment."""

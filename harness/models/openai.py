@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from harness.codec import dumps
-from harness.errors import BackendError, ConfigError
+from harness.errors import ConfigError
 from harness.models.asking import Asker, Limits, Refused, Trouble
 from harness.models.credentials import Key, read_key, refuse_credentials
 from harness.models.httpsession import check_headers, http_opening, read_body, troubles
@@ -31,8 +31,9 @@ from harness.models.openairequests import Api, Structured, Style, plain, texts_o
 from harness.models.openaiscores import likelihoods_in
 from harness.models.prices import Prices
 from harness.models.reasoning import check_marks, split_reasoning
+from harness.models.service import Service
 from harness.models.streams import events
-from harness.protocols import Cacheable, Resources, Size, TaskView
+from harness.protocols import Resources, Size
 from harness.types import Call, Embed, Generate, Likelihoods, LogLikelihood, Output, Request, Text, Timing, Usage, Vectors
 from harness.types import Key as CallKey
 
@@ -46,7 +47,7 @@ _CHARACTERS_A_TOKEN = 4
 
 
 @dataclass
-class OpenAI:
+class OpenAI(Service):
     """A model behind OpenAI's HTTP protocol.
 
     ``model`` is the name that the service knows it by. ``base_url`` is where the service is, up to and with its version
@@ -79,22 +80,16 @@ class OpenAI:
     reasoning: tuple[str, str] | None = None
     limits: Limits = field(default_factory=Limits)
     prices: Prices | None = None
-    _asker: Asker | None = field(default=None, init=False, repr=False, compare=False)
 
     name: ClassVar[str] = "openai"
     summary: ClassVar[str] = "any service that speaks OpenAI's HTTP protocol: chat, completions or embeddings"
     provides: ClassVar[frozenset[type]] = frozenset({Generate, LogLikelihood, Embed})
-    cacheable: ClassVar[Cacheable] = "versioned"
-    independent: ClassVar[bool] = True
     tuning: ClassVar[frozenset[str]] = frozenset({"limits", "prices", "api_key_env", "stream"})
 
     def __post_init__(self) -> None:
         self._check()
         # What this entry gives is less than what the class can.
         object.__setattr__(self, "provides", _PROVIDES[self.api])
-
-    def needs_roles(self) -> Mapping[str, type]:
-        return {}
 
     def open(self, resources: Resources) -> None:
         """Read the key and start asking. Raises MissingDependency, or BackendError for a key that is none."""
@@ -106,29 +101,10 @@ class OpenAI:
         asker.open()
         self._asker = asker
 
-    def close(self) -> None:
-        """Close the connections. May be called twice."""
-        if self._asker is not None:
-            self._asker.close()
-            self._asker = None
-
     def signature(self) -> Mapping[str, Any]:
         return {"backend": self.name, "base_url": self.base_url, "model": self.model, "api": self.api,
                 "extra": dict(self.extra), "headers": dict(self.headers), "max_tokens_key": self.max_tokens_key,
                 "structured": self.structured, "reasoning": None if self.reasoning is None else list(self.reasoning)}
-
-    def start_task(self, task: TaskView) -> None:
-        """Nothing of a task is needed."""
-
-    def batches(self, calls: Sequence[Call]) -> Sequence[Sequence[Call]]:
-        """All at once: how many are under way is the asker's to say."""
-        return [calls] if calls else []
-
-    def run(self, calls: Sequence[Call]) -> Iterator[Output]:
-        """Raises BackendError before :meth:`open`, and what :meth:`Asker.outputs` does."""
-        if self._asker is None:
-            raise BackendError(f"{WHO}: open() it before asking it")
-        yield from self._asker.outputs(calls)
 
     def inspect(self, resources: Resources) -> OpenAIInspector:
         """What its requests look like; nothing is asked and no key is read."""

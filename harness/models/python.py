@@ -6,12 +6,12 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.errors import BackendError, ServiceDown
+from harness.errors import ServiceDown
 from harness.models.appanswers import AppReader, BadAnswer, shortened, shown
 from harness.models.appcalls import AppCalls, Hung, Raised
 from harness.models.appcode import AppCode
@@ -22,7 +22,8 @@ from harness.models.credentials import Hider
 from harness.models.limits import Limits, Refused, Trouble
 from harness.models.prices import Prices
 from harness.models.reasoning import check_marks
-from harness.protocols import Cacheable, Resources, TaskView
+from harness.models.service import Service
+from harness.protocols import Resources
 from harness.types import Ask, Call, Generate, Output, Rank, Request
 
 _SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL", re.IGNORECASE)
@@ -35,7 +36,7 @@ _OF_DEADLINE = 0.95
 
 
 @dataclass
-class Python:
+class Python(Service):
     """Calls ``app: package.module:function`` with one mapping, and takes what it returns for the answer.
 
     - The mapping is the sample's input, as ``sample.input`` of the task says, with ``choices`` beside it where the task has
@@ -66,8 +67,6 @@ class Python:
     name: ClassVar[str] = "python"
     summary: ClassVar[str] = "a function of your own, sync or async: package.module:function"
     provides: ClassVar[frozenset[type]] = frozenset({Ask, Generate, Rank})
-    cacheable: ClassVar[Cacheable] = "versioned"
-    independent: ClassVar[bool] = True
     tuning: ClassVar[frozenset[str]] = frozenset({"limits", "path", "prices"})
 
     app: str
@@ -82,9 +81,6 @@ class Python:
         self._code = AppCode(self.app, self.path)
         check_marks(self.name, self.reasoning)
 
-    def needs_roles(self) -> Mapping[str, type]:
-        return {}
-
     def open(self, resources: Resources) -> None:
         """Import the app. Raises BackendError where that fails or there is no such function, with the nearest name."""
         self.close()
@@ -98,11 +94,12 @@ class Python:
             undo.callback(calls.close)
             patient = replace(self.limits, timeout_s=self._seconds + _SPARE_S)
             asker = Asker(self.name, patient, resources, contextlib.nullcontext, self._attempt)
-            undo.callback(asker.close)
             asker.open()
-            self._open = _Open(calls, asker, undo.pop_all())
+            self._asker, self._open = asker, _Open(calls, undo.pop_all())
 
     def close(self) -> None:
+        """Let go of the app. May be called twice."""
+        super().close()
         if self._open is not None:
             opened, self._open = self._open, None
             opened.undo.close()
@@ -110,17 +107,6 @@ class Python:
     def signature(self) -> Mapping[str, Any]:
         """Its name alone: what it does nobody knows, and the cache goes by the version that the config gives."""
         return {"backend": self.name, "app": self.app, "reasoning": self.reasoning}
-
-    def start_task(self, task: TaskView) -> None:
-        """Nothing to prepare."""
-
-    def batches(self, calls: Sequence[Call]) -> Sequence[Sequence[Call]]:
-        return [calls] if calls else []
-
-    def run(self, calls: Sequence[Call]) -> Iterator[Output]:
-        if self._open is None:
-            raise BackendError("python: run before open")
-        yield from self._open.asker.outputs(calls)
 
     def inspect(self, resources: Resources) -> AppInspector:
         """Says what the function would be called with. Does not import it."""
@@ -170,7 +156,6 @@ class _Open:
     """What an open app consists of; ``hung`` calls in a row have not returned."""
 
     calls: AppCalls
-    asker: Asker
     undo: contextlib.ExitStack
     hung: int = 0
 
