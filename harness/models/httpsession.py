@@ -23,7 +23,8 @@ _KEEP_ALIVE_S = 60.0
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LONGEST = 64 * 2**20
 _REST_S = 0.001
-"""How long a connection lies before it is used again, so that what follows an answer uncalled for has time to come."""
+"""How long a connection lies before it is used again, so that what follows an answer uncalled for has time to come. What comes
+later still cannot be told from the next answer by any client: HTTP numbers nothing."""
 
 
 def http_opening(who: str, headers: Mapping[str, str], url: str = "") -> Opening:

@@ -355,6 +355,8 @@ async def _send(request: web.Request, reply: _Reply, fault: str, slow_s: float, 
     response = web.StreamResponse(headers={"Content-Type": kind})
     if not reply.is_stream:
         response.content_length = sum(map(len, pieces)) + fault.startswith("cut_")
+    if fault == "second_response":
+        _hold_back(request, True)
     await response.prepare(request)
     if fault == "drip":
         await _drip(response, b"".join(pieces), slow_s, closing)
@@ -368,7 +370,15 @@ async def _send(request: web.Request, reply: _Reply, fault: str, slow_s: float, 
         other = json.dumps(reply.document(_WRONG)).encode()
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(other)}\r\n\r\n"
         request.transport.write(head.encode() + other)
+        _hold_back(request, False)
     return response
+
+
+def _hold_back(request: web.Request, is_held: bool) -> None:
+    """Makes what is written leave as one, so that a second response is there when the first one has been read."""
+    connection = None if request.transport is None else request.transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_CORK"):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, int(is_held))
 
 
 def _pieces(reply: _Reply, fault: str) -> list[bytes]:
