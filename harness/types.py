@@ -381,6 +381,33 @@ class Estimate:
     reason: str | None = None
 
 
+Change = Literal["better", "worse", "same", "unclear"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric of one task, ``b`` against ``a`` on the samples that both answered.
+
+    ``difference`` is b - a in the metric's own scale, with its interval. ``p_value`` is two-sided, of no difference;
+    ``p_adjusted`` corrects it for all comparisons that were made together. ``mde`` is the smallest true difference that these
+    samples find with 80 % power. ``verdict``: better and worse are beyond doubt and follow the metric's direction; same: all
+    that the interval leaves is within the margin that was asked for, or every pair is equal; unclear: not enough data.
+    """
+
+    task: str
+    metric: str
+    entry: str
+    a: float | None
+    b: float | None
+    difference: Estimate
+    p_value: float | None
+    p_adjusted: float | None
+    test: str
+    n_pairs: int
+    mde: float | None
+    verdict: Change
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """Everything a finished run says of itself; ``run.json`` is its JSON form (see ``harness.store``)."""
