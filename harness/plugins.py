@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import MetricError, UnknownName, UsageError, did_you_mean, nearest
-from harness.protocols import Metric, literal, parameters
-from harness.specs import Spec, parse_spec
+from harness.protocols import Metric, parameters
+from harness.specs import Spec, literal, parse_spec
 
 PACKAGES: Mapping[str, tuple[str, ...]] = {
     "metric": ("harness.metrics",),

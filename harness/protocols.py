@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import MetricError
+from harness.specs import write_spec
 from harness.types import (
     Answer,
     Call,
@@ -155,7 +155,7 @@ class Metric:
     @property
     def spec(self) -> str:
         """The shortest spec string that parses back to this metric."""
-        return _spec(self, _changed_parameters(self))
+        return write_spec(self.name, _changed_parameters(self), getattr(self, "k", None))
 
     def signature(self) -> str:
         """The recipe: name, ALL parameters, version, e.g. ``rouge(measure=f,stemmer=false,type=L)#v1``.
@@ -163,7 +163,7 @@ class Metric:
         A file among the parameters is named by its content: ``real.npy#sha256:…``.
         """
         values = {key: content_name(value) if isinstance(value, Path) else value for key, value in parameters(self).items()}
-        return f"{_spec(self, values)}#v{self.version}"
+        return f"{write_spec(self.name, values, getattr(self, 'k', None))}#v{self.version}"
 
     def __repr__(self) -> str:
         return self.spec
@@ -254,28 +254,6 @@ def _changed_parameters(metric: Metric) -> dict[str, Any]:
     values = parameters(metric)
     defaults = {f.name: f.default for f in dataclasses.fields(metric)}
     return {name: value for name, value in values.items() if value != defaults[name]}
-
-
-def _spec(metric: Metric, values: Mapping[str, Any]) -> str:
-    name, shown = metric.name, dict(values)
-    if name.endswith("@k"):
-        k = shown.pop("k", getattr(metric, "k", None))
-        name = name[:-2] if k is None else f"{name[:-1]}{k}"
-    inside = ",".join(f"{key}={literal(value)}" for key, value in sorted(shown.items()))
-    return f"{name}({inside})" if inside else name
-
-
-def literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if value is None:
-        return "none"
-    if isinstance(value, Metric):
-        return value.spec
-    if isinstance(value, tuple):
-        return "[" + ",".join(literal(item) for item in value) + "]"
-    text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-    return text if re.fullmatch(r"[\w.+-]+", text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 class TaskData(Protocol):

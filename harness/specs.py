@@ -1,8 +1,9 @@
-"""The grammar of metric specs: ``name["@"k]["(" key=value | spec, … ")"]``, read without ``eval``."""
+"""The grammar of metric specs: ``name["@"k]["(" key=value | spec, … ")"]``, read without ``eval``, and written."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,3 +103,28 @@ def _parse_value(tokens: list[tuple[str, str]], at: int, text: str) -> tuple[Any
 
 def _is(tokens: list[tuple[str, str]], at: int, mark: str) -> bool:
     return at < len(tokens) and tokens[at] == ("mark", mark)
+
+
+def write_spec(name: str, values: Mapping[str, Any], k: Any = None) -> str:
+    """The spec of a metric of that name with these parameters, in the order of their names; a name that ends in ``@k`` takes
+    ``k`` there."""
+    shown = dict(values)
+    if name.endswith("@k"):
+        shown.pop("k", None)
+        name = name[:-2] if k is None else f"{name[:-1]}{k}"
+    inside = ",".join(f"{key}={literal(value)}" for key, value in sorted(shown.items()))
+    return f"{name}({inside})" if inside else name
+
+
+def literal(value: Any) -> str:
+    """A parameter as a spec writes it; a metric among them by its own spec."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    if hasattr(value, "spec"):
+        return str(value.spec)
+    if isinstance(value, tuple):
+        return "[" + ",".join(literal(item) for item in value) + "]"
+    text = repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    return text if re.fullmatch(r"[\w.+-]+", text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -25,9 +25,9 @@ from harness.plugins import (
     unknown_metric,
     with_cut_off,
 )
-from harness.protocols import Metric, PairMetric, literal
+from harness.protocols import Metric, PairMetric
 from harness.report.blocks import ARROWS
-from harness.specs import parse_spec
+from harness.specs import literal, parse_spec
 
 _BETTER: Mapping[bool | None, str] = {True: "higher is better", False: "lower is better", None: "no direction is better"}
 
