@@ -17,8 +17,11 @@ from harness.engine.preview import FirstPrompt, first_prompts
 from harness.engine.rescore import rescore_run
 from harness.engine.run import RunOptions, exit_code, run_plan
 from harness.engine.score import Reading, ScoreResult, score
+from harness.errors import ServiceDown
+from harness.noise import measure_noise
 from harness.report.leaderboard import write_leaderboard
-from harness.store import find_run, read_record, read_samples, samples_table
+from harness.store import find_run, is_finished, read_record, read_samples, run_folders, samples_table, slug
+from harness.store.noise import Noise, RunNoise, write_noise
 from harness.types import RunRecord
 
 if TYPE_CHECKING:
@@ -144,6 +147,58 @@ def rescore(
     folder = find_run(Path(results), str(run))
     record = rescore_run(folder, Path(results), metrics, write_leaderboard, listener)
     return Run(record, Path(results) / record.run_id)
+
+
+@dataclass(frozen=True)
+class MeasuredNoise:
+    """How much the numbers of a config move from run to run: entry → task → metric → :class:`harness.store.noise.RunNoise`."""
+
+    config: str
+    runs: tuple[str, ...]
+    noise: Noise
+
+    def rows(self) -> Iterator[tuple[str, str, str, RunNoise]]:
+        """(entry, task, metric, noise), in the order of the runs' estimates."""
+        for entry, tasks in self.noise.items():
+            for task, metrics in tasks.items():
+                for metric, found in metrics.items():
+                    yield entry, task, metric, found
+
+
+def noise(
+    config: str | Path,
+    *,
+    repeats: int = 5,
+    results: str | Path = "results",
+    overrides: Sequence[str] = (),
+    new: bool = False,
+    cache_dir: str | Path | None = None,
+    listener: Listener = lambda event: None,
+) -> MeasuredNoise:
+    """Run a config until there are ``repeats`` finished runs of its plan in ``results``/noise, each asking every model anew.
+
+    What they say of the noise is kept in ``results``/noise.json, where the gate finds it. ``new`` leaves out the runs that are
+    there already. Raises what :func:`run` raises, and ServiceDown where a run has more missing outputs than the config allows;
+    such a run is kept, and left out.
+    """
+    loaded = load_run(Path(config), overrides)
+    place, plan_hash = Path(results) / "noise" / slug(loaded.name), make_plan(loaded).plan_hash
+    before = set(run_folders(place)) if new else set()
+
+    def done() -> list[Path]:
+        return [folder for folder in run_folders(place) if folder not in before and is_finished(folder)
+                and (record := read_record(folder)).plan_hash == plan_hash and not exit_code(record, loaded.max_missing)]
+
+    while len(done()) < repeats:
+        made = run(config, results=place, overrides=overrides, cache_dir=cache_dir, use_cache=False, listener=listener,
+                   command=f"harness noise {config} --repeats {repeats}")
+        if made.exit_code:
+            raise ServiceDown(f"noise: {made.path} has more missing outputs than max_missing allows, and is left out; "
+                              "the same command goes on")
+    folders = done()
+    found = measure_noise(folders)
+    write_noise(Path(results), loaded.name, [folder.name for folder in folders], found)
+    return MeasuredNoise(loaded.name, tuple(folder.name for folder in folders), found)
 
 
 def load(run: str | Path = "latest", *, results: str | Path = "results") -> Run:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
     "types": 0, "protocols": 0, "errors": 0, "plugins": 0, "specs": 0, "templates": 0, "codec": 0, "stats": 0,
     "config": 1, "data": 1, "models": 1, "retrieval": 1, "suites": 1, "metrics": 1, "store": 1,
-    "engine": 2, "compare": 3, "drift": 3, "ratings": 3, "gate": 4, "history": 4, "report": 5, "api": 6, "cli": 6,
+    "engine": 2, "compare": 3, "drift": 3, "noise": 3, "ratings": 3, "gate": 4, "history": 4, "report": 5, "api": 6, "cli": 6,
 }  # fmt: skip
 ALLOWED_THIRD_PARTY = {"config": {"pydantic", "pydantic_core", "yaml"}, "cli": {"typer", "rich"}}
 MODULES = sorted(ROOT.glob("harness/**/*.py"))

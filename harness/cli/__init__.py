@@ -35,6 +35,7 @@ COMMANDS = (
     Command("show", "harness.cli.show", "what a run found, or its samples"),
     Command("leaderboard", "harness.cli.leaderboard", "the leaderboard of a run"),
     Command("rescore", "harness.cli.rescore", "score the stored answers of a run again"),
+    Command("noise", "harness.cli.noise", "how much the numbers of a config move by themselves"),
     Command("list", "harness.cli.listing", "runs, tasks, metrics, backends, suites, formats"),
     Command("schema", "harness.cli.schema", "the JSON Schema of task or run files, for editors"),
     Command("cache", "harness.cli.cache", "what the answer cache holds, or clear it"),
@@ -45,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line (without the program's name) and return its exit code.
 
     0 fine · 1 regressed · 2 bad config or usage · 3 inconclusive · 4 samples could not be run · 70 a defect of the harness ·
-    130 Ctrl-C · 143 SIGTERM · 141 the reader of a pipe went away.
+    130 Ctrl-C · 143 SIGTERM · 141 the reader of a pipe went away. With ``--json`` whatever goes wrong is also a document on
+    stdout: ``{"schema", "exit_code", "error"}``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or bool(os.environ.get("HARNESS_DEBUG"))
@@ -63,15 +65,18 @@ def _exit_code(arguments: Sequence[str], debug: bool) -> int:
             _drop_output()
         if debug:
             _print_traceback()
-        return _tell(error)
+        code, message = _tell(error), str(error)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        return INTERRUPTED
+        code, message = INTERRUPTED, "stopped"
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
     except Exception as error:
-        return _defect(error, debug)
+        code, message = _defect(error, debug), _named(error)
+    if "--json" in arguments:
+        _print_error(code, message)
+    return code
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -167,13 +172,25 @@ def _tell(error: HarnessError) -> int:
 
 def _defect(error: Exception, debug: bool) -> int:
     """Every exception that is not a HarnessError: a short message, the traceback where it does not hide the message."""
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
     if debug:
         _print_traceback()
-        print(f"error: a defect of the harness: {what}", file=sys.stderr)
+        print(f"error: {_named(error)}", file=sys.stderr)
         return DEFECT
-    print(f"error: a defect of the harness: {what}\n{_traceback_kept()}", file=sys.stderr)
+    print(f"error: {_named(error)}\n{_traceback_kept()}", file=sys.stderr)
     return DEFECT
+
+
+def _named(error: Exception) -> str:
+    return "a defect of the harness: " + f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _print_error(code: int, message: str) -> None:
+    """The document of a command that has none of its own, for whoever reads its JSON."""
+    from harness.cli.output import print_json
+
+    with contextlib.suppress(HarnessError, BrokenPipeError):  # nobody reads stdout; the exit code still tells
+        print_json({"exit_code": code, "error": message})
+        sys.stdout.flush()
 
 
 def _traceback_kept() -> str:

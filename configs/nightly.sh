@@ -1,0 +1,11 @@
+#!/bin/sh
+# The nightly job: run the tasks, then say whether something became worse than the baseline. Its exit code is the gate's:
+# 0 passed, 1 regressed, 2 config or usage, 3 cannot tell yet, 4 the run could not be done (typed again, it goes on).
+# The first night there is no baseline: it becomes that night's run. `harness baseline set main RUN` moves it.
+#
+#   crontab:  17 3 * * *  cd /srv/eval && flock -n .nightly.lock sh configs/nightly.sh >> nightly.log 2>&1
+set -eu
+results="${HARNESS_RESULTS:-results}"
+harness run "${HARNESS_CONFIG:-configs/nightly.yaml}" --results "$results"
+harness gate latest:nightly --baseline main --init --results "$results" \
+  --junit "$results/gate.xml" --summary "${GITHUB_STEP_SUMMARY:-$results/gate.md}"
