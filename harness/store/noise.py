@@ -48,7 +48,7 @@ Noise: TypeAlias = Mapping[str, Mapping[str, Mapping[str, RunNoise]]]
 
 
 def write_noise(results: Path, config_name: str, runs: Sequence[str], noise: Noise) -> None:
-    """Put down what these runs (ids) say of a config, in place of what was known of it. Raises StoreError for a damaged file."""
+    """Put down what these runs (ids) say of a config, in place of what was known. Raises StoreError for a damaged file."""
     path = results / NOISE
     found = {entry: {task: {metric: dataclasses.asdict(value) for metric, value in metrics.items()}
                      for task, metrics in tasks.items()} for entry, tasks in noise.items()}  # fmt: skip
