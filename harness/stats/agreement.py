@@ -17,6 +17,7 @@ from harness.types import FloatArray
 
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
 IccKind = Literal["1", "2", "3", "1k", "2k", "3k"]
+Distance = Literal["none", "linear", "quadratic"]
 
 
 # ── Krippendorff's alpha ────────────────────────────────────────────────────────────────────────────────────────────
@@ -109,6 +110,42 @@ def fleiss_kappa(ratings: FloatArray, weights: FloatArray) -> FloatArray:
     observed = np.divide(weights @ agreed, n, out=np.full_like(n, np.nan), where=n > 0)
     kappa = np.divide(observed - chance, 1 - chance, out=np.full_like(n, np.nan), where=1 - chance > 1e-12)
     return np.asarray(kappa)
+
+
+# ── Gwet's AC1 and AC2 ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def gwet_ac1(ratings: FloatArray, weights: FloatArray, distance: Distance = "none") -> FloatArray:
+    """(observed - chance agreement) / (1 - chance agreement), chance being ratings at random of items that are hard to rate.
+
+    AC1 (Gwet 2008, British Journal of Mathematical and Statistical Psychology 61): unlike the kappas it does not collapse where
+    nearly all ratings are of one category. ``linear`` and ``quadratic``: AC2, disagreement costs the distance of the two
+    numbers over that of the farthest two, or its square. Missing ratings are allowed: items with one count for the categories'
+    shares, items with two or more for agreement. The categories are the values that occur. As ``irrCAC`` computes it.
+
+    Undefined for fewer than two categories, and where no item has two ratings.
+    """
+    if ratings.ndim != 2:
+        raise UsageError(f"gwet_ac1: ratings must be an (items, raters) array, got shape {ratings.shape}")
+    counts, values = _counts(ratings)
+    q, sizes = len(values), counts.sum(axis=1)
+    if q < 2:
+        return np.full(len(weights), np.nan)
+    alike = _alikeness(values, distance)
+    rated, paired = (sizes > 0).astype(np.float64), (sizes > 1).astype(np.float64)
+    agreed = _divided((counts * (counts @ alike - 1)).sum(axis=1), sizes * (sizes - 1))
+    observed = _divided(weights @ np.where(sizes > 1, agreed, 0.0), weights @ paired)
+    shares = _divided(weights @ (counts / np.maximum(sizes, 1.0)[:, None]), (weights @ rated)[:, None])
+    chance = alike.sum() * (shares * (1 - shares)).sum(axis=1) / (q * (q - 1))
+    return _divided(observed - chance, np.where(np.isfinite(chance), 1 - chance, 0.0))
+
+
+def _alikeness(values: FloatArray, distance: Distance) -> FloatArray:
+    """1 for the same category, 0 for the farthest two; values ascend."""
+    if distance == "none":
+        return np.eye(len(values))
+    apart = np.abs(values[:, None] - values) / (values[-1] - values[0])
+    return np.asarray(1.0 - (apart if distance == "linear" else apart**2))
 
 
 # ── intraclass correlation ──────────────────────────────────────────────────────────────────────────────────────────

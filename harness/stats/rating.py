@@ -8,15 +8,20 @@ is ``float64[B, K]``, higher is better; a comparison of an item with itself rais
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from harness.errors import UsageError
-from harness.stats.bootstrap import IntArray
+from harness.stats.bootstrap import IntArray, percentile_interval, resample_weights
 from harness.types import FloatArray
+
+Kind = Literal["counting", "average_win_rate", "elo", "bradley_terry", "newman", "eigen", "pagerank"]
 
 _TOLERANCE = 1e-13
 _MOST_SWEEPS = 10_000
+_BLOCK_BYTES = 16 * 2**20
 
 
 def win_matrices(
@@ -148,6 +153,72 @@ def connected(points: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.asarray(reach.all(axis=(1, 2)))
 
 
+# ── intervals ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class RatingIntervals:
+    """Ratings of K items with percentile intervals, ``float64[K]`` each, NaN where undefined.
+
+    ``rank_probability float64[K, K]``: the share of resamplings in which the row's item is 1st, 2nd, …; items that tie share
+    the better rank. ``undefined`` is the share of resamplings that leave a rating undefined: they have no ranks. ``drawn`` are
+    the ratings in every resampling, ``float64[B, K]``, so that two items can be compared in the same ones.
+    """
+
+    values: FloatArray
+    low: FloatArray
+    high: FloatArray
+    rank_probability: FloatArray
+    undefined: float
+    drawn: FloatArray
+
+
+def rating_intervals(
+    kind: Kind, left: IntArray, right: IntArray, outcome: FloatArray, n_items: int, *, clusters: IntArray | None = None,
+    level: float = 0.95, n_bootstrap: int = 1000, rng: np.random.Generator,
+) -> RatingIntervals:
+    """The ratings of a ``kind`` (the functions above, their defaults) with intervals, by resampling comparisons.
+
+    ``clusters int64[n]`` (who compared, say) has whole clusters resampled: one worker's comparisons are not independent, and
+    resampling them one by one makes intervals too narrow. Resamplings in which an item lost (or won) everything leave
+    likelihood ratings undefined; where ``undefined`` is large, intervals are too narrow at the end that is missing. Of ``elo``
+    a comparison that is drawn twice moves twice. Low <= value <= high always. One cluster or comparison: no intervals.
+
+    Raises UsageError for an unknown kind, clusters that are not as many as the comparisons, and as the ratings do.
+    """
+    if kind not in _RATINGS:
+        raise UsageError(f"rating_intervals: kind must be one of {', '.join(_RATINGS)}, got {kind!r}")
+    if clusters is not None and len(clusters) != len(left):
+        raise UsageError(f"rating_intervals: {len(left)} comparisons need as many clusters, got {len(clusters)}")
+    rate = _RATINGS[kind]
+    values = rate(left, right, outcome, np.ones((1, len(left))), n_items)[0]
+    units = np.arange(len(left)) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    n_units = int(units.max(initial=-1)) + 1
+    if n_units < 2:
+        nothing = np.full(n_items, np.nan)
+        return RatingIntervals(values, nothing, nothing, np.full((n_items, n_items), np.nan), 0.0, np.zeros((0, n_items)))
+    blocks = resample_weights(n_units, n_bootstrap, rng, block_bytes=max(1, _BLOCK_BYTES * n_units // len(left)))
+    drawn = np.concatenate([rate(left, right, outcome, block[:, units], n_items) for block in blocks])
+    ends = np.array([percentile_interval(column, level) for column in drawn.T]).T
+    defined = drawn[np.isfinite(drawn).all(axis=1)]
+    low, high = np.fmin(ends[0], values), np.fmax(ends[1], values)
+    return RatingIntervals(values, low, high, _rank_shares(defined, n_items), 1 - len(defined) / n_bootstrap, drawn)
+
+
+def _rank_shares(drawn: FloatArray, n_items: int) -> FloatArray:
+    if not len(drawn):
+        return np.full((n_items, n_items), np.nan)
+    better = np.stack([n_items - np.searchsorted(np.sort(row), row, side="right") for row in drawn])
+    return np.stack([np.bincount(column, minlength=n_items) / len(drawn) for column in better.T])
+
+
+def _from_matrices(rate: Callable[[FloatArray, FloatArray], FloatArray]) -> Rate:
+    return lambda left, right, outcome, weights, n_items: rate(*win_matrices(left, right, outcome, weights, n_items))
+
+
+# ── shared steps ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
 def _check(left: IntArray, right: IntArray, outcome: FloatArray, n_items: int) -> None:
     if not len(left) == len(right) == len(outcome):
         lengths = f"{len(left)}, {len(right)} and {len(outcome)}"
@@ -205,3 +276,13 @@ def _power_iteration(matrices: FloatArray, size: Callable[[FloatArray], FloatArr
             break
     vectors[(moved > 1e-9) | ~vectors.any(axis=1)] = np.nan
     return np.asarray(vectors)
+
+
+Rate = Callable[[IntArray, IntArray, FloatArray, FloatArray, int], FloatArray]
+
+_RATINGS: dict[str, Rate] = {
+    "counting": _from_matrices(counting), "average_win_rate": _from_matrices(average_win_rate), "elo": elo,
+    "bradley_terry": _from_matrices(bradley_terry), "newman": _from_matrices(lambda wins, ties: newman(wins, ties)[0]),
+    "eigen": _from_matrices(eigen), "pagerank": _from_matrices(pagerank),
+}  # fmt: skip
+"""Ratings from (left, right, outcome, weights, number of items)."""

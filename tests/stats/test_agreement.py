@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.stats.agreement import fleiss_kappa, icc, krippendorff_alpha
+from harness.stats.agreement import fleiss_kappa, gwet_ac1, icc, krippendorff_alpha
 
 NAN = np.nan
 # Krippendorff 2011, section D: four observers, twelve units.
@@ -101,3 +101,56 @@ def test_nothing_to_agree_on():
     assert np.isnan(krippendorff_alpha(np.zeros((0, 3)), np.ones((1, 0)))).all()
     with pytest.raises(UsageError, match=r"^icc: every rater must have rated every item"):
         icc(KRIPPENDORFF, ones(KRIPPENDORFF))
+
+
+# ── Gwet's AC1 and AC2 ──────────────────────────────────────────────────────────────────────────────────────────────
+
+# Gwet, Handbook of Inter-Rater Reliability: four raters, twelve units (raw_4raters of irrCAC).
+GWET = np.array([
+    [1, 1, NAN, 1], [2, 2, 3, 2], [3, 3, 3, 3], [3, 3, 3, 3], [2, 2, 2, 2], [1, 2, 3, 4], [4, 4, 4, 4], [1, 1, 2, 1],
+    [2, 2, 2, 2], [NAN, 5, 5, 5], [NAN, NAN, 1, 1], [NAN, NAN, 3, NAN],
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(("distance", "printed"), [("none", 0.77544), ("linear", 0.85874), ("quadratic", 0.914)])
+def test_gwets_example(distance, printed):
+    # irrCAC 0.4.4: CAC(raw_4raters(), weights=…).gwet()["est"]["coefficient_value"].
+    assert round(gwet_ac1(GWET, ones(GWET), distance)[0], 5) == printed
+
+
+def gwet_twin(rows, distance):
+    units = [[value for value in row if value == value] for row in rows.tolist()]
+    values = sorted({value for unit in units for value in unit})
+    if len(values) < 2:
+        return NAN
+    apart = {"none": lambda a, b: float(a != b), "linear": lambda a, b: abs(a - b) / (values[-1] - values[0]),
+             "quadratic": lambda a, b: ((a - b) / (values[-1] - values[0])) ** 2}[distance]
+    agreed = [np.mean([1 - apart(a, b) for a, b in itertools.permutations(unit, 2)]) for unit in units if len(unit) > 1]
+    shares = [np.mean([unit.count(value) / len(unit) for unit in units if unit]) for value in values]
+    total = sum(1 - apart(a, b) for a in values for b in values)
+    chance = total * sum(share * (1 - share) for share in shares) / (len(values) * (len(values) - 1))
+    return (np.mean(agreed) - chance) / (1 - chance) if agreed else NAN
+
+
+@pytest.mark.parametrize("distance", ["none", "linear", "quadratic"])
+@given(rows=ratings, weights=st.lists(st.integers(0, 2), min_size=8, max_size=8))
+@settings(max_examples=30, deadline=None)
+def test_ac1_equals_the_slow_twin_under_weights(distance, rows, weights):
+    matrix, weight = np.array(rows), np.array(weights[:len(rows)], dtype=float)
+    weight[0] = max(weight[0], 1.0)
+    copies = np.repeat(matrix, weight.astype(int), axis=0)
+    # The categories are those of all items, drawn or not: the twin is asked where the copies have them all.
+    if set(copies[np.isfinite(copies)]) == set(matrix[np.isfinite(matrix)]):
+        ours = gwet_ac1(matrix, weight[None], distance)[0]
+        assert ours == pytest.approx(gwet_twin(copies, distance), abs=1e-12, nan_ok=True)
+
+
+def test_ac1_does_not_collapse_where_one_category_is_rare():
+    """Gwet 2008's reason: 118 of 125 items are agreed on, and kappa is near 0."""
+    rows = np.array([[1.0, 1.0]] * 118 + [[1.0, 2.0]] * 5 + [[2.0, 1.0]] * 2)
+    assert gwet_ac1(rows, ones(rows))[0] == pytest.approx(0.9408, abs=5e-4)
+    assert abs(fleiss_kappa(rows, ones(rows))[0]) < 0.03
+    assert np.isnan(gwet_ac1(np.ones((4, 2)), np.ones((1, 4)))).all()
+    assert np.isnan(gwet_ac1(np.array([[1.0, NAN], [NAN, 2.0]]), np.ones((1, 2)))).all()
+    with pytest.raises(UsageError, match=r"^gwet_ac1: ratings must be an \(items, raters\) array, got shape \(3,\)$"):
+        gwet_ac1(np.zeros(3), np.ones((1, 3)))

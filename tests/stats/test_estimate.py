@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from harness.errors import UsageError
 from harness.stats.estimate import estimate, missing_rows
@@ -48,48 +49,165 @@ def test_wilson_at_accuracy_one_is_not_plus_minus_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [{"units": np.array([0, 0, 1, 2, 3])}, {"groups": np.array([0, 0, 1, 1, 2])}],
+    ("settings", "method"),
+    [({"units": np.array([0, 0, 1, 2, 3])}, "score(delta)"), ({"groups": np.array([0, 0, 1, 1, 2])}, "cluster score(delta)")],
     ids=["repeats", "clusters"],
 )
-def test_wilson_gives_way_to_the_bootstrap(settings: dict[str, Array]) -> None:
-    assert "bootstrap" in of(column(1, 0, 1, 1, 0), method="wilson", **settings).method
+def test_wilson_gives_way_to_the_score_interval(settings: dict[str, Array], method: str) -> None:
+    assert of(column(1, 0, 1, 1, 0), method="wilson", **settings).method == method
 
 
 def test_wilson_gives_way_where_values_are_no_hits() -> None:
-    assert of(column(1, 0, 0.5), method="wilson").method == "bootstrap(percentile, 1000)"
+    assert of(column(1, 0, 0.5), method="wilson").method == "score(delta)"
     pairs = np.array([[1.0, 2.0], [0.0, 1.0], [2.0, 2.0]])  # a ratio of sums: rows 0.5, 0, 1
-    assert of(pairs, method="wilson").method == "bootstrap(percentile, 1000)"
+    assert of(pairs, method="wilson").method == "score(delta)"
     uneven = np.array([[2.0, 2.0], [0.0, 1.0]])  # rows 1 and 0, but the value is 2/3, not their mean
-    assert of(uneven, method="wilson").method == "bootstrap(percentile, 1000)"
+    assert of(uneven, method="wilson").method == "score(delta)"
 
 
-def test_bootstrap_equals_literal_resampling() -> None:
+# The score interval and its degrees of freedom by hand, from what is written in harness/stats/methods.py and moments.py.
+
+
+def by_hand(values: Array, n: int, value: float, error: float) -> tuple[float, float]:
+    """``values``: what each of n units adds to the value, on average 0, times n."""
+    growth = 1 / value - 1 / (1 - value)
+    left = (values**2 / np.mean(values**2) - 1 - growth * values) ** 2
+    dof = max(1.0, min(n - 1, 2 * n / left.mean()))
+    z = math.sqrt((dof + 1) / dof) * float(scipy_stats.t(dof).ppf(0.975))
+    trials = value * (1 - value) / error**2
+    center = (value + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z / (1 + z * z / trials) * math.sqrt(value * (1 - value) / trials + (z / (2 * trials)) ** 2)
+    return center - half, center + half
+
+
+def test_means_between_bounds_get_a_score_interval() -> None:
     values = np.random.default_rng(3).beta(2, 5, size=60)
-    result = of(column(*values), n_bootstrap=500, rng=np.random.default_rng(11))
-    rows = np.random.default_rng(11).integers(0, 60, size=(500, 60))
-    low, high = np.percentile(values[rows].mean(axis=1), [2.5, 97.5])
-    assert (result.value, result.low, result.high) == pytest.approx((values.mean(), low, high), rel=1e-12)
-    assert result.method == "bootstrap(percentile, 500)"
+    result = of(column(*values))
+    expected = by_hand(values - values.mean(), 60, values.mean(), values.std(ddof=1) / math.sqrt(60))
+    assert (result.value, result.low, result.high) == pytest.approx((values.mean(), *expected), rel=1e-6)
+    assert result.method == "score(delta)"
 
 
-def test_cluster_bootstrap_equals_literal_resampling() -> None:
-    values = np.array([0.1, 0.9, 0.2, 0.8, 0.8, 0.7])
-    result = of(column(*values), groups=np.array([7, 7, 3, 3, 3, 9]), n_bootstrap=400, rng=np.random.default_rng(2))
-    clusters = [values[2:5], values[0:2], values[5:]]
-    draws = np.random.default_rng(2).integers(0, 3, size=(400, 3))
-    low, high = np.percentile([np.concatenate([clusters[c] for c in row]).mean() for row in draws], [2.5, 97.5])
-    assert (result.low, result.high) == pytest.approx((low, high), rel=1e-12)
-    assert (result.method, result.n, result.n_groups) == ("cluster bootstrap(percentile, 400)", 6, 3)
+def test_other_bounds_only_stretch_it() -> None:
+    values = np.random.default_rng(3).beta(2, 5, size=60)
+    plain, stretched = of(column(*values)), of(column(*(200 * values - 100)), bounds=(-100.0, 100.0))
+    assert (stretched.low, stretched.high) == pytest.approx((200 * plain.low - 100, 200 * plain.high - 100), rel=1e-6)
 
 
-def test_aggregate_and_finish_agree() -> None:
-    values = column(*np.random.default_rng(4).random(30))
-    units = np.repeat(np.arange(10), 3)
-    groups = np.arange(10) // 2
-    fast = of(values, units=units, groups=groups, rng=np.random.default_rng(1))
-    slow = of(values, units=units, groups=groups, rng=np.random.default_rng(1), finish=None)
-    assert (fast.value, fast.low, fast.high) == pytest.approx((slow.value, slow.low, slow.high), rel=1e-12)
+def test_hits_in_clusters_are_fewer_trials() -> None:
+    """Pairs of equal hits are half as many trials: the score interval of pairs is Wilson's of the pairs, but for Student's t."""
+    hits = np.repeat([1.0] * 30 + [0.0] * 70, 2)
+    result = of(column(*hits), method="wilson", groups=np.arange(200) // 2)
+    assert (result.low, result.high) == pytest.approx(wilson(30, 100), abs=0.004)
+    assert result.high - result.low > wilson(30, 100)[1] - wilson(30, 100)[0]
+    assert (result.method, result.n, result.n_groups) == ("cluster score(delta)", 200, 100)
+
+
+def test_clusters_of_unequal_size() -> None:
+    values, groups = np.array([0.1, 0.9, 0.2, 0.8, 0.8, 0.7, 0.3, 0.6]), np.array([7, 7, 3, 3, 3, 9, 4, 4])
+    result = of(column(*values), groups=groups)
+    value = values.mean()
+    sums = np.array([(values - value)[groups == g].sum() for g in (3, 4, 7, 9)]) / 8
+    expected = by_hand(4 * sums, 4, value, math.sqrt(4 / 3 * (sums**2).sum()))
+    assert (result.low, result.high) == pytest.approx(expected, rel=1e-6)
+    assert (result.method, result.n, result.n_groups) == ("cluster score(delta)", 8, 4)
+
+
+def bca_by_hand(values: Array, drawn: Array) -> tuple[float, float]:
+    """Efron 1987, with Student's quantile of the degrees of freedom that the kurtosis of the values leaves."""
+    apart, n = values - values.mean(), len(values)
+    acceleration = (apart**3).sum() / (6 * (apart**2).sum() ** 1.5)
+    dof = max(1.0, min(n - 1, 2 * n / (np.mean(apart**4) / np.mean(apart**2) ** 2 - 1)))
+    z = math.sqrt((dof + 1) / dof) * float(scipy_stats.t(dof).ppf(0.975))
+    bias = scipy_stats.norm.ppf((np.mean(drawn < values.mean()) + np.mean(drawn <= values.mean())) / 2)
+    shares = [scipy_stats.norm.cdf(bias + (bias + end) / (1 - acceleration * (bias + end))) for end in (-z, z)]
+    low, high = np.quantile(drawn, shares)
+    return float(low), float(high)
+
+
+@pytest.mark.parametrize("n", [60, 300])
+def test_means_without_bounds_get_the_bca_bootstrap(n: int) -> None:
+    values = np.random.default_rng(3).exponential(size=n)
+    result = of(column(*values), bounds=(0.0, None), n_bootstrap=500, rng=np.random.default_rng(11))
+    drawn = values[np.random.default_rng(11).integers(0, n, size=(500, n))].mean(axis=1)
+    assert (result.low, result.high) == pytest.approx(bca_by_hand(values, drawn), rel=1e-6)
+    assert result.method == "bootstrap(bca, 500)"
+
+
+def test_clusters_are_resampled_whole() -> None:
+    values = np.random.default_rng(3).exponential(size=90)
+    result = of(column(*values), bounds=(None, None), groups=np.arange(90) // 3, n_bootstrap=400, rng=np.random.default_rng(2))
+    means = values.reshape(30, 3).mean(axis=1)
+    drawn = means[np.random.default_rng(2).integers(0, 30, size=(400, 30))].mean(axis=1)
+    assert (result.low, result.high) == pytest.approx(bca_by_hand(means, drawn), rel=1e-6)
+    assert (result.method, result.n, result.n_groups) == ("cluster bootstrap(bca, 400)", 90, 30)
+
+
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), (0.0, None)])
+def test_aggregate_and_finish_agree(bounds: tuple[float, float | None]) -> None:
+    values = column(*np.random.default_rng(4).random(90))
+    units, groups = np.repeat(np.arange(30), 3), np.arange(30) // 2
+    settings = {"units": units, "groups": groups, "bounds": bounds, "n_bootstrap": 4000}
+    fast, slow = of(values, **settings), of(values, finish=None, **settings)
+    assert fast.value == pytest.approx(slow.value, rel=1e-12)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), abs=0.1 * (fast.high - fast.low))
+
+
+def test_many_units_are_left_out_in_random_groups() -> None:
+    """The jackknife of 200 groups of units gives the shape that 1,000 units give; replicates are the same."""
+    values = np.random.default_rng(4).exponential(size=1000)
+    fast = of(column(*values), bounds=(0.0, None))
+    slow = of(column(*values), bounds=(0.0, None), finish=None)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), abs=0.05 * (fast.high - fast.low))
+
+
+def test_few_distinct_rows_are_drawn_as_counts() -> None:
+    """Macro recall of two classes, which is not additive for the caller; the error is the delta method's, by hand."""
+    rows = np.random.default_rng(9).integers(0, 2, size=(500, 2)).astype(float)
+
+    def macro(stats: Array, weights: Array) -> Array:
+        hit = stats[:, 0] == stats[:, 1]
+        return np.mean([(weights * (hit & (stats[:, 0] == c))).sum(axis=1) / (weights * (stats[:, 0] == c)).sum(axis=1)
+                        for c in (0, 1)], axis=0)
+
+    result = estimate(rows, macro, bounds=(0.0, 1.0), n_bootstrap=4000, rng=np.random.default_rng(1))
+    hits, totals = (np.array([f[rows[:, 0] == c].sum() for c in (0, 1)]) for f in (rows[:, 0] == rows[:, 1], np.ones(500)))
+    recall = hits / totals
+    error = math.sqrt((recall * (1 - recall) / totals).sum()) / 2
+    assert result.method == "bootstrap(score, 4000)"
+    assert (result.high - result.low) / 2 == pytest.approx(1.96 * error, rel=0.04)
+
+
+def test_gaps_near_zero_are_no_proportions() -> None:
+    """The error of a gap does not vanish at its bound 0: a score interval would leap to one that says nothing."""
+    rng = np.random.default_rng(3)
+    rows = np.column_stack([np.repeat([1.0, 0.0], 200), rng.random(400) < 0.5, np.ones(400)]).astype(float)
+
+    def gap(stats: Array, weights: Array) -> Array:
+        shares = [(weights * (stats[:, 0] == g) * stats[:, 1]).sum(axis=1) / (weights * (stats[:, 0] == g)).sum(axis=1)
+                  for g in (0, 1)]
+        return np.abs(shares[0] - shares[1])
+
+    result = estimate(rows, gap, bounds=(0.0, 1.0), rng=np.random.default_rng(1))
+    assert result.value < 0.06
+    assert result.method == "bootstrap(bca, 1000)"
+    assert result.high < 0.2
+
+
+def test_a_value_that_hangs_on_one_sample_says_so() -> None:
+    rows = np.column_stack([np.r_[1.0, np.zeros(29)], np.linspace(0.7, 0.1, 30)])
+
+    def above(stats: Array, weights: Array) -> Array:
+        """The share of the others that lie below the one that is marked."""
+        there = (weights * (stats[:, 0] == 1)).sum(axis=1) > 0
+        share = (weights * (stats[:, 0] == 0) * (stats[:, 1] < 0.5)).sum(axis=1) / (weights * (stats[:, 0] == 0)).sum(axis=1)
+        return np.where(there, share, np.nan)
+
+    result = estimate(rows, above, bounds=(0.0, 1.0), rng=np.random.default_rng(1))
+    assert result.reason is not None
+    assert "a sample less leaves the value undefined" in result.reason
+    assert result.low < 0.1
+    assert result.high > 0.9
 
 
 def test_no_interval_on_request() -> None:
@@ -111,8 +229,10 @@ def test_interval_is_stretched_to_a_value_that_resampling_misses() -> None:
 
 def test_same_seed_same_result() -> None:
     values = column(*np.random.default_rng(4).random(30))
-    assert of(values, rng=np.random.default_rng(6)) == of(values, rng=np.random.default_rng(6))
-    assert of(values, rng=np.random.default_rng(6)) != of(values, rng=np.random.default_rng(7))
+    for bounds in ((0.0, 1.0), (0.0, None)):
+        first, second = (of(values, bounds=bounds, rng=np.random.default_rng(6)) for _ in range(2))
+        assert first == second
+    assert first != of(values, bounds=(0.0, None), rng=np.random.default_rng(7))
 
 
 @pytest.mark.parametrize("method", ["wilson", "bootstrap"])
@@ -175,7 +295,7 @@ def test_undefined_value_is_none_with_a_reason() -> None:
 
 def test_undefined_replicates_are_told() -> None:
     rows = np.array([[1.0, 1.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])  # 2 of 6 rows are defined
-    result = of(rows, n_bootstrap=2000)
+    result = of(rows, n_bootstrap=2000, bounds=(0.0, None))
     assert result.value == 0.5
     assert result.reason is not None
     share = float(result.reason.split("%")[0])
@@ -189,7 +309,7 @@ def test_undefined_replicates_are_told() -> None:
 @pytest.mark.parametrize("finish", [mean, None])
 def test_repeats_are_averaged_inside_their_sample(finish: object) -> None:
     rows = column(1.0, 0.0, 0.0, 0.0, 1.0)  # sample 0 four times (0.25), sample 1 once (1.0)
-    result = of(rows, finish=finish, units=np.array([0, 0, 0, 0, 1]), n_bootstrap=4000)
+    result = of(rows, finish=finish, units=np.array([0, 0, 0, 0, 1]), bounds=(0.0, None), n_bootstrap=4000)
     assert (result.value, result.n, result.n_missing) == (pytest.approx(0.625), 2, 0)
     assert (result.low, result.high) == pytest.approx((0.25, 1.0))  # two samples: one of them drawn twice in half the cases
 
@@ -198,11 +318,9 @@ def test_repeats_are_averaged_inside_their_sample(finish: object) -> None:
 def test_uneven_repeats_inside_clusters(finish: object) -> None:
     rows = column(1.0, 0.0, 0.0, 0.0, 1.0, 0.5)  # samples 0.25, 1.0, 0.5; the first two share a cluster
     units, groups = np.array([0, 0, 0, 0, 1, 2]), np.array([0, 0, 1])
-    result = of(rows, finish=finish, units=units, groups=groups, n_bootstrap=300, rng=np.random.default_rng(3))
-    clusters = [[0.25, 1.0], [0.5]]
-    draws = np.random.default_rng(3).integers(0, 2, size=(300, 2))
-    low, high = np.percentile([np.mean([v for c in row for v in clusters[c]]) for row in draws], [2.5, 97.5])
-    assert (result.value, result.low, result.high) == pytest.approx((1.75 / 3, low, high), rel=1e-12)
+    result = of(rows, finish=finish, units=units, groups=groups, bounds=(0.0, None))
+    # Two clusters: of both drawn twice, or one of each; Student's quantile of one degree of freedom takes the outermost.
+    assert (result.value, result.low, result.high) == pytest.approx((1.75 / 3, 0.5, 1.25 / 2), rel=1e-12)
 
 
 def test_missing_rows_are_left_out_counted_and_bounded() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from harness.errors import UsageError
+from harness.stats.bootstrap import resample_weights
 from harness.stats.rating import (
     average_win_rate,
     bradley_terry,
@@ -15,6 +16,7 @@ from harness.stats.rating import (
     elo,
     newman,
     pagerank,
+    rating_intervals,
     win_matrices,
 )
 
@@ -128,3 +130,78 @@ def test_a_power_iteration_that_does_not_settle_is_undefined():
 def test_bad_input_is_refused(left, right, points, message):
     with pytest.raises(UsageError, match=f"^ratings: {message}"):
         elo(np.array(left), np.array(right), np.array(points), np.ones((1, len(points))), 3)
+
+
+# ── intervals ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_intervals_are_those_of_copied_comparisons():
+    left, right, points = random_comparisons(6, n_items=3, n=60)
+    found = rating_intervals("newman", left, right, points, 3, n_bootstrap=50, rng=np.random.default_rng(1))
+    (weights,) = resample_weights(60, 50, np.random.default_rng(1))
+    drawn = []
+    for row in weights:
+        copies = np.repeat(np.arange(60), row.astype(int))
+        drawn.append(newman(*win_matrices(left[copies], right[copies], points[copies], np.ones((1, 60)), 3))[0][0])
+    assert np.allclose(found.low, np.minimum(np.quantile(drawn, 0.025, axis=0), found.values))
+    assert np.allclose(found.high, np.maximum(np.quantile(drawn, 0.975, axis=0), found.values))
+    first = np.mean([row.argmax() == 2 for row in np.array(drawn)])
+    assert found.rank_probability[2, 0] == pytest.approx(first)
+    assert found.rank_probability.sum(axis=1) == pytest.approx([1.0] * 3)
+
+
+def test_whole_workers_are_resampled():
+    """Each worker says the same eight times: as many independent comparisons as workers, and intervals for so many."""
+    left, right, points = random_comparisons(7, n_items=3, n=40)
+    eightfold, workers = (np.repeat(x, 8) for x in (left, right, points)), np.repeat(np.arange(40), 8) * 10 - 7
+    copies = tuple(eightfold)
+    single = rating_intervals("bradley_terry", left, right, points, 3, n_bootstrap=400, rng=np.random.default_rng(2))
+    whole = rating_intervals("bradley_terry", *copies, 3, clusters=workers, n_bootstrap=400, rng=np.random.default_rng(2))
+    each = rating_intervals("bradley_terry", *copies, 3, n_bootstrap=400, rng=np.random.default_rng(2))
+    assert np.allclose(whole.low, single.low)
+    assert np.allclose(whole.high, single.high)
+    assert ((each.high - each.low) < 0.6 * (whole.high - whole.low)).all()
+
+
+def test_intervals_hold_the_strengths():
+    rng = np.random.default_rng(3)
+    strengths, held = np.array([0.5, 0.3, 0.2]), 0
+    for _ in range(60):
+        left = rng.integers(0, 3, 150)
+        right = (left + rng.integers(1, 3, 150)) % 3
+        won = (rng.random(150) < strengths[left] / (strengths[left] + strengths[right])).astype(float)
+        found = rating_intervals("bradley_terry", left, right, won, 3, level=0.9, n_bootstrap=150, rng=rng)
+        held += int(((found.low <= strengths) & (strengths <= found.high)).sum())
+    assert held / 180 == pytest.approx(0.9, abs=0.06)
+
+
+@pytest.mark.parametrize("kind", ["counting", "average_win_rate", "elo", "bradley_terry", "newman", "eigen", "pagerank"])
+def test_every_kind_has_intervals_around_its_values(kind):
+    left, right, points = random_comparisons(8, n_items=4, n=120)
+    found = rating_intervals(kind, left, right, points, 4, n_bootstrap=60, rng=np.random.default_rng(4))
+    of_elo = elo(left, right, points, np.ones((1, 120)), 4)[0]
+    matrices = win_matrices(left, right, points, np.ones((1, 120)), 4)
+    expected = {"elo": of_elo, "newman": newman(*matrices)[0][0]}.get(kind)
+    plain = {"counting": counting, "average_win_rate": average_win_rate, "bradley_terry": bradley_terry, "eigen": eigen,
+             "pagerank": pagerank}
+    assert found.values.tolist() == pytest.approx((plain[kind](*matrices)[0] if expected is None else expected).tolist())
+    assert (found.low < found.values).all()
+    assert (found.values < found.high).all()
+
+
+def test_what_resampling_leaves_undefined():
+    left, right, points = np.array([0, 1, 0, 1]), np.array([1, 0, 1, 0]), np.array([1.0, 1.0, 1.0, 0.0])
+    found = rating_intervals("bradley_terry", left, right, points, 2, n_bootstrap=2_000, rng=np.random.default_rng(5))
+    # Undefined unless both have won: 1 - (3/4)^4 - (1/4)^4 of the resamplings are defined.
+    assert found.undefined == pytest.approx(0.75**4 + 0.25**4, abs=0.03)
+    lost = rating_intervals("bradley_terry", left[:3], right[:3], np.array([1.0, 0, 1]), 2, rng=np.random.default_rng(5))
+    assert np.isnan(lost.values).all()
+    assert np.isnan(lost.rank_probability).all()
+    assert lost.undefined == 1.0
+    one = rating_intervals("elo", left, right, points, 2, clusters=np.zeros(4, dtype=int), rng=np.random.default_rng(5))
+    assert np.isnan(one.low).all()
+    assert np.isfinite(one.values).all()
+    with pytest.raises(UsageError, match=r"^rating_intervals: kind must be one of counting, .*, got 'glicko'$"):
+        rating_intervals("glicko", left, right, points, 2, rng=np.random.default_rng(5))
+    with pytest.raises(UsageError, match=r"^rating_intervals: 4 comparisons need as many clusters, got 3$"):
+        rating_intervals("elo", left, right, points, 2, clusters=np.zeros(3, dtype=int), rng=np.random.default_rng(5))
