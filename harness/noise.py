@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import UsageError
+from harness.stats.components import run_noise
 from harness.store import read_record, read_samples
 from harness.store.noise import Noise, RunNoise
 from harness.types import FloatArray, RunRecord
@@ -56,10 +57,8 @@ def _of_metric(estimate: Mapping[str, Any], records: Sequence[RunRecord], folder
     if variance > 0:
         by_sample = _by_sample(folders, unit, metric)
         if by_sample is not None and np.allclose(by_sample.mean(axis=1), found, rtol=1e-6, atol=1e-9):
-            from harness.stats.components import run_noise
-
             excess = run_noise(by_sample)
-            variance, dof = excess.variance, excess.dof
+            variance, dof = (excess.variance, excess.dof) if excess.n_items > 1 else (variance, dof)
     return RunNoise(variance, dof, float(found.std(ddof=1)), int(estimate["n"]), tuple(known))
 
 

@@ -5,7 +5,7 @@
 
 from harness.store.columns import column_array
 from harness.store.files import JOURNAL, RECORD, SAMPLES, SCHEMA, pretty, write_atomically, writing
-from harness.store.finding import find_run
+from harness.store.finding import find_run, run_before
 from harness.store.folders import create_run, is_finished, is_run_id, run_folders, slug
 from harness.store.record import read_record, write_record
 from harness.store.samples import PLAIN_COLUMNS, MetricColumn, SampleWriter, read_samples, samples_table
@@ -26,6 +26,7 @@ __all__ = [
     "pretty",
     "read_record",
     "read_samples",
+    "run_before",
     "run_folders",
     "samples_table",
     "slug",

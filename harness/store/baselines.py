@@ -83,6 +83,11 @@ def baseline_of(results: Path, name: str) -> str:
     return baseline.run_id
 
 
+def baseline_named(results: Path, name: str) -> Baseline:
+    """What a name stands for, whether or not its run is still there. Raises StoreError for an unknown name."""
+    return _named(results, _read(results)[0], name)
+
+
 def baselines(results: Path) -> dict[str, Baseline]:
     """Every baseline by its name, in the order of the names, whether or not its run is still there; none without a file."""
     return dict(sorted(_read(results)[0].items()))

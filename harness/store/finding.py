@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness.errors import StoreError, did_you_mean
@@ -13,6 +14,7 @@ from harness.store.folders import config_slug, is_finished, run_folders, slug
 from harness.store.record import read_record
 
 _BASELINE = "baseline:"
+_SHOWN = 6
 
 
 def find_run(results: Path, name: str) -> Path:
@@ -34,28 +36,40 @@ def find_run(results: Path, name: str) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise StoreError(f"{name!r} stands for several runs: {', '.join(f.name for f in found)}")
+        more = f"{len(found) - _SHOWN} older ones and " if len(found) > _SHOWN else ""
+        raise StoreError(f"{name!r} stands for several runs: {more}{', '.join(f.name for f in found[-_SHOWN:])}")
     if (results / name / JOURNAL).is_file():
         raise StoreError(f"run {name!r} is not finished: start it again with harness run")
     raise StoreError(f"no run {name!r} in {results}{did_you_mean(name, [f.name for f in finished])}")
 
 
+def run_before(folder: Path) -> Path:
+    """The finished run of the same config before this one, that it was not scored again from. Raises StoreError for none."""
+    record = read_record(folder)
+    earlier = [other for other in run_folders(folder.parent) if is_finished(other) and other.name < folder.name]
+    for other in _newest_of(earlier, record.name):
+        if other.name != record.parent:
+            return other
+    raise StoreError(f"there is no run of {record.name!r} before {record.run_id} in {folder.parent}")
+
+
 def _nth_latest(finished: Sequence[Path], match: re.Match[str], results: Path) -> Path:
     name, back, config = match.group(0), int(match.group(1) or 0), match.group(2)
-    if config is not None:
-        finished = runs_of(finished, config)
-    if len(finished) <= back:
+    newest = reversed(finished) if config is None else _newest_of(finished, config)
+    found = list(itertools.islice(newest, back + 1))
+    if len(found) <= back:
         of = f" of {config!r}" if config else ""
-        n = len(finished)
+        n = len(found)
         count = {0: "are no finished runs", 1: "is only one finished run"}.get(n, f"are only {n} finished runs")
         raise StoreError(f"{name!r}: there {count}{of} in {results}")
-    return finished[-1 - back]
+    return found[back]
 
 
-def runs_of(finished: Sequence[Path], config: str) -> list[Path]:
-    """Those of the finished runs that are of a config. Raises StoreError for a damaged one that may be.
+def _newest_of(finished: Sequence[Path], config: str) -> Iterator[Path]:
+    """Those of the finished runs that are of a config, newest first. Raises StoreError for a damaged one that may be.
 
     A folder's name says the slug of its config, so that the records of the others are not read.
     """
-    possible = [folder for folder in finished if config_slug(folder.name) in (None, slug(config))]
-    return [folder for folder in possible if read_record(folder).name == config]
+    for folder in reversed(finished):
+        if config_slug(folder.name) in (None, slug(config)) and read_record(folder).name == config:
+            yield folder
