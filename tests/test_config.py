@@ -290,14 +290,17 @@ def test_the_gate_is_checked_and_its_defaults_filled_in(project: Project) -> Non
     assert project.run(RUN + gate).gate == {
         "baseline": "main",
         "rules": [
-            {"metric": "*", "task": "*", "slice": None, "max_drop": "2%", "min_value": None, "max_value": None},
-            {"metric": "bleu", "task": "summ*", "slice": None, "max_drop": None, "min_value": 20.0, "max_value": None},
+            {"metric": "*", "task": "*", "model": "*", "slice": None, "drift": None, "max_drop": "2%", "min_value": None,
+             "max_value": None},
+            {"metric": "bleu", "task": "summ*", "model": "*", "slice": None, "drift": None, "max_drop": None,
+             "min_value": 20.0, "max_value": None},
         ],
         "alpha": 0.05,
         "correction": "holm",
         "on_inconclusive": None,
         "max_missing": None,
         "sequential": False,
+        "notify": None,
     }
 
 
@@ -361,6 +364,12 @@ def test_axes_of_one_task(project: Project) -> None:
         ("{mod: [glad]}", "5:10: the axis 'mod' touches nothing: no suite of this run has the key 'mod'; did you mean 'mood'?"),
         ("{model.btch: [1]}", "5:10: the axis 'model.btch' touches nothing: no backend of this run has the key 'btch'; "
          "did you mean 'batch'?"),
+        ("{temperature: [0, 1]}", "5:10: the axis 'temperature' touches nothing: no suite of this run has the key "
+         "'temperature'; did you mean 'decoding.temperature'?"),
+        ("{max_token: [8]}", "5:10: the axis 'max_token' touches nothing: no suite of this run has the key 'max_token'; "
+         "did you mean 'decoding.max_tokens'?"),
+        ("{shot: [1]}", "5:10: the axis 'shot' touches nothing: no suite of this run has the key 'shot'; "
+         "did you mean 'shots'?"),
         ("{models.eco.batch: [1]}", "5:10: unknown model 'eco'; did you mean 'echo'?"),
         ("{tasks.summary.limit: [1]}", "5:10: unknown task 'summary'; did you mean 'summaries'?"),
         ("{models.echo: [1]}", "5:10: expected models.NAME.KEY, got 'models.echo'"),
@@ -511,6 +520,18 @@ RUN_FAULTS: Mapping[str, tuple[str, str]] = {
      "4:23: no task matches 'sumaries'; did you mean 'summaries'?"),
     "rule's metric": (RUN + "gate: {rules: [{metric: blue, max_drop: 0}]}\n",
      "4:25: no metric of the tasks matches 'blue'; did you mean 'bleu'?"),
+    "rule's model": (RUN + "gate: {rules: [{model: two, max_drop: 0}]}\n", "4:24: no model matches 'two'; known: echo"),
+    "rule's slice": (RUN + "gate: {rules: [{slice: topic, max_drop: 0}]}\n",
+     "4:24: a slice is written name=value, with wildcards, got 'topic'"),
+    "undeclared slice": (RUN + "gate: {rules: [{slice: 'topic=*', max_drop: 0}]}\n", "4:24: no task declares a slice 'topic'"),
+    "drop of drift": (RUN + "gate: {rules: [{drift: js_tokens, max_drop: 0.1}]}\n",
+     "4:24: a rule on drift has max_value and no other limit"),
+    "metric of drift": (RUN + "gate: {rules: [{drift: js_tokens, metric: bleu, max_value: 0.1}]}\n",
+     "4:24: a rule on drift is for a task and a model, not for a metric or a slice"),
+    "notify's address": (RUN + "gate: {notify: {url: example.org}, rules: [{max_drop: 0}]}\n",
+     "4:22: notify: the url must begin with http:// or https://"),
+    "notify's occasion": (RUN + "gate: {notify: {url: 'https://example.org', on: [worse]}, rules: [{max_drop: 0}]}\n",
+     "4:50: expected one of 'regressed', 'inconclusive', 'infrastructure', 'passed', got 'worse'"),
     "correction": (RUN + "gate: {correction: x, rules: [{max_drop: 0}]}\n",
      "4:20: expected one of 'holm', 'bh', 'by', 'none', got 'x'"),
     "unknown backend": (RUN.replace(f"{HERE}:Echo", "trnsformers"),

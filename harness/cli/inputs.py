@@ -34,10 +34,10 @@ def _files(metric: Metric) -> str:
         return "-p outputs.txt -r known.txt" if "text" in needs else "-p generated.npy -r real.npy"
     if "ranking" in needs:
         return f"-p run.trec -r {'exact.trec' if metric.name.startswith('recall_vs_exact') else 'qrels.txt'}"
-    if "by" in parameters(metric) and "slices" not in needs:
-        return f"-p variants.{'csv' if needs else 'jsonl'} --group item"
     if metric.name in _BY_NAME:
         return f"-p {_BY_NAME[metric.name]}"
+    if "by" in parameters(metric) and "slices" not in needs:
+        return f"-p variants.{'csv' if needs else 'jsonl'} --group item"
     if "probabilities" in needs and "target" in needs and "label" not in needs and metric.family != "divergences":
         return "-p scores.csv --target label --score score"
     return next((files for words, files in _BY_NEEDS.items() if words <= needs), "-p outputs.jsonl")
@@ -53,6 +53,7 @@ _BY_NAME: Mapping[str, str] = {
     **dict.fromkeys(("alignment", "cosine", "cross_modal_recall@k", "contrastive_loss", "ppl_path"), "pairs.jsonl"),
     **dict.fromkeys(("dice", "iou"), "masks.jsonl"), "dtw": "series.jsonl",
     **dict.fromkeys(("triplet_accuracy", "triplet_loss"), "triplets.jsonl"),
+    **dict.fromkeys(("calibrated", "thresholded"), "decisions.csv --target label --score score"),
 }
 """Metrics that read what their ``needs`` do not tell: the texts that were summarised, several vectors a sample."""
 
@@ -72,6 +73,7 @@ _BY_NEEDS: Mapping[frozenset[str], str] = {
     frozenset({"number", "target"}): "-p values.csv",
     frozenset({"number"}): "-p intervals.jsonl",
     frozenset({"ratings"}): "-p ratings.csv",
+    frozenset({"outcomes"}): "-p log.csv --group user",
     frozenset({"ratings|number"}): "-p ratings.jsonl",
     frozenset({"vectors|text"}): "-p pairs.jsonl",
     frozenset({"vectors"}): "-p vectors.jsonl",

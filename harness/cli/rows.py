@@ -73,6 +73,7 @@ def _lines(sample: ShownSample) -> Iterator[tuple[str, str]]:
         yield "missing", sample.error
     else:
         yield "answer", sample.text if sample.text is not None else _answer(sample.answer)
+        yield from _passages(sample.answer)
     for name, value in sample.wanted.items():
         yield name, _shown(value)
     values = [f"{name} {plain(value)}" for name, value in sample.metrics.items() if value is not None]
@@ -110,6 +111,15 @@ def _row(block: Mapping[str, list[Any]], i: int, metrics: list[str]) -> ShownSam
         metrics={name: value["value"] for name, value in scored.items() if value["missing"] is None},
         missing={name: value["missing"] for name, value in scored.items() if value["missing"] is not None},
     )
+
+
+def _passages(answer: Any) -> Iterator[tuple[str, str]]:
+    """What a text is built on, each passage with its position, and the positions that the text cites."""
+    found = answer if isinstance(answer, dict) else {}
+    for position, passage in enumerate(found.get("contexts", ())):
+        yield "" if position else "contexts", f"[{position}] {_shown(passage)}"
+    if found.get("citations"):
+        yield "citations", " ".join(f"[{position}]" for position in found["citations"])
 
 
 def _answer(answer: Any) -> str:

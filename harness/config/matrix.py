@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import PurePath
-from typing import Any
+from typing import Any, get_args
 
 from harness.config.explain import got
 from harness.config.schema import keys_of, prompt_keys
 from harness.config.tree import Files, TaskTree, found, longest_prefix, set_at, steps
 from harness.config.yamltree import Node, plain
-from harness.errors import did_you_mean
+from harness.errors import did_you_mean, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,22 @@ def _having(kind: str, path: str, axis: str, values: Node, trees: Mapping[str, N
     key = path.partition(".")[0]
     having = {name: path for name, cls in classes.items() if cls is not None and (key == kind or key in keys_of(cls))}
     if not having and None not in classes.values():
-        known = {known for cls in classes.values() if cls is not None for known in keys_of(cls)}
-        fault = f"the axis {axis!r} touches nothing: no {kind} of this run has the key {key!r}{did_you_mean(key, known)}"
+        meant = _meant(key, [cls for cls in classes.values() if cls is not None])
+        fault = f"the axis {axis!r} touches nothing: no {kind} of this run has the key {key!r}{meant}"
         files.problems.add(values.key or values.place, fault)
     return having
+
+
+def _meant(key: str, classes: Sequence[type]) -> str:
+    """What a key that none of these plug-ins has may have been meant for: one of theirs, or one inside one of theirs."""
+    known = {known for cls in classes for known in keys_of(cls)}
+    inside = {
+        inner: f"{outer}.{inner}" for cls in classes for outer, field in keys_of(cls).items()
+        for part in (field.hint, *get_args(field.hint)) if isinstance(part, type) and is_dataclass(part)
+        for inner in keys_of(part) if inner not in known
+    }  # fmt: skip
+    guess = key if key in inside else nearest(key, known) or nearest(key, inside)
+    return f"; did you mean {inside[guess]!r}?" if guess in inside else did_you_mean(key, known)
 
 
 def _with_prompts(axis: Axis, trees: Trees, files: Files) -> Axis:

@@ -21,13 +21,14 @@ Extremes: TypeAlias = tuple[FloatArray, FloatArray]
 class Block:
     """``stats`` and the ``values`` of the rows by themselves (of metrics of scope ``sample``), NaN where missing; the reason
     for each missing row, in their order, and their extremes, None where they are unknown. ``bound``: the metric that the
-    statistics are for, where it holds what their rows number."""
+    statistics are for, where it holds what their rows number. ``left_out``: rows that the metric does not measure."""
 
     stats: FloatArray
     values: FloatArray
     missing: Mapping[int, str]
     extremes: Extremes | None
     bound: Metric | None = None
+    left_out: frozenset[int] = frozenset()
 
 
 def score_block(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output]) -> Block:
@@ -44,11 +45,15 @@ def score_block(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Out
     for row, reason in scores.missing.items():
         missing[good[row]] = reason
         stats[good[row]] = np.nan
+    left_out = frozenset(good[row] for row in scores.left_out)
     for row in missing_rows(stats, missing):
         missing.setdefault(int(row), "undefined on this sample")
-    values = _values(metric if scores.bound is None else scores.bound, stats, missing)
+    for row in left_out:
+        missing.pop(row, None)
+        stats[row] = np.nan
+    values = _values(metric if scores.bound is None else scores.bound, stats, [*missing, *left_out])
     extremes = _extremes(metric, [samples[row] for row in sorted(missing)], stats.shape[1])
-    return Block(stats, values, dict(sorted(missing.items())), extremes, scores.bound)
+    return Block(stats, values, dict(sorted(missing.items())), extremes, scores.bound, left_out)
 
 
 def lost_block(metric: Metric, samples: Sequence[Sample], outputs: Sequence[Output], reason: str) -> Block:
@@ -64,15 +69,17 @@ def joined(blocks: Sequence[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
     missing: dict[int, str] = {}
+    left_out: set[int] = set()
     offset = 0
     for block in blocks:
         missing.update({row + offset: reason for row, reason in block.missing.items()})
+        left_out.update(row + offset for row in block.left_out)
         offset += len(block.stats)
     stats = np.concatenate([block.stats for block in blocks])
     values = np.concatenate([block.values for block in blocks])
     pairs = [block.extremes for block in blocks if block.extremes is not None]
     extremes = None if len(pairs) < len(blocks) else joined_extremes(pairs)
-    return Block(stats, values, missing, extremes, blocks[0].bound)
+    return Block(stats, values, missing, extremes, blocks[0].bound, frozenset(left_out))
 
 
 def joined_extremes(pairs: Sequence[Extremes]) -> Extremes:
@@ -107,9 +114,9 @@ def _extremes(metric: Metric, samples: Iterable[Sample], width: int) -> Extremes
     return worst, best
 
 
-def _values(metric: Metric, stats: FloatArray, missing: Mapping[int, str]) -> FloatArray:
+def _values(metric: Metric, stats: FloatArray, absent: Sequence[int]) -> FloatArray:
     values = np.full(len(stats), np.nan)
-    good = np.delete(np.arange(len(stats)), list(missing))
+    good = np.delete(np.arange(len(stats)), list(absent))
     if len(good) and metric.scope == "sample":
         with np.errstate(over="ignore", invalid="ignore"):
             values[good] = metric.rows(stats[good])

@@ -21,8 +21,8 @@ from harness.types import Ask, Corpus, Request, Sample
 
 PLAN_SCHEMA = 1
 ANSWER_NEEDS = frozenset(
-    {"text", "label", "probabilities", "logprobs", "likelihoods", "ranking", "number", "vectors", "tags", "ratings", "timing",
-     "usage"}
+    {"text", "label", "probabilities", "logprobs", "likelihoods", "ranking", "number", "vectors", "tags", "ratings", "outcomes",
+     "timing", "usage"}
 )
 """Those words of ``Metric.needs`` that an answer, not a sample, has to satisfy."""
 
@@ -107,10 +107,13 @@ def make_plan(config: RunConfig) -> Plan:
 
 
 def open_dataset(task: TaskConfig) -> Dataset:
-    """The samples of a task, not yet read. The task's choices are those of every sample that has none of its own."""
+    """The samples of a task, not yet read. The task's choices are those of every sample that has none of its own, and the unit
+    of an experiment is its samples' cluster."""
     fields = dict(task.sample)
     if _choices(task):
         fields.setdefault("choices", list(_choices(task)))
+    if getattr(task.suite, "unit", ""):
+        fields.setdefault("group", task.suite.unit)  # type: ignore[attr-defined]
     return Dataset(task.source, SampleMapping(fields), task.limit, task.name)
 
 

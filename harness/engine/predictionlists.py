@@ -20,6 +20,7 @@ from harness.types import (
     Labels,
     Likelihoods,
     Number,
+    Outcomes,
     Output,
     Ranking,
     Ratings,
@@ -31,7 +32,7 @@ from harness.types import (
 
 _ANSWERS: Mapping[str, tuple[type, ...]] = {
     "text": (Text,), "label": (Label, Labels), "ranking": (Ranking,), "number": (Number,), "likelihoods": (Likelihoods,),
-    "vectors": (Vectors,), "tags": (Tags,), "ratings": (Ratings,),
+    "vectors": (Vectors,), "tags": (Tags,), "ratings": (Ratings,), "outcomes": (Outcomes,),
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from harness.types import (
     Labels,
     Likelihoods,
     Number,
+    Outcomes,
     Output,
     Ranking,
     Ratings,
@@ -30,6 +31,7 @@ from harness.types import (
 
 TEXTS, LABELS, SCORES = ("text", "prediction"), ("prediction", "label", "winner"), ("score", "probability")
 NUMBERS = ("value", "prediction")
+VARIANTS = ("variant", "arm")
 """The columns of predictions that are looked for, in this order, where none is named."""
 TARGETS = ("target",)
 REFERENCES = ("references", "reference", "target")
@@ -39,7 +41,8 @@ ReadRow: TypeAlias = Callable[[Mapping[str, Any], Key], Output]
 
 _ANSWERS: Mapping[str, tuple[type, ...]] = {
     "text": (Text,), "label": (Label, Labels), "ranking": (Ranking,), "number": (Number,), "likelihoods": (Likelihoods,),
-    "vectors": (Vectors,), "tags": (Tags,), "ratings": (Ratings,), "any": ANSWER_TYPES,
+    "vectors": (Vectors,), "tags": (Tags,), "ratings": (Ratings,), "outcomes": (Outcomes,),
+    "any": ANSWER_TYPES,
 }  # fmt: skip
 _BESIDE = ("contexts", "citations", "usage", "latency_s", "first_token_s", "error", "finish_reason", "truncated")
 _NOTHING = frozenset({"", "na", "n/a", "nan", "null", "none"})
@@ -137,6 +140,8 @@ def _reader(rows: Rows, wants: Wants, reading: Reading, binary: Callable[[], Bin
         return _number_reader(rows, reading)
     if wants.family == "ratings" and (rows.is_table or reading.field is not None):
         return _ratings_reader(rows, reading)
+    if wants.family == "outcomes" and not rows.has("answer"):
+        return _outcomes_reader(rows, reading)
     return partial(row_output, wanted=() if wants.family == "any" else _ANSWERS[wants.family])
 
 
@@ -196,6 +201,28 @@ def _ratings_reader(rows: Rows, reading: Reading) -> ReadRow:
         return to_score(value, rater) if are_numbers else str(value).strip()
 
     return lambda row, key: Output(key, Ratings(tuple(rating(row, rater) for rater in raters)))
+
+
+def _outcomes_reader(rows: Rows, reading: Reading) -> ReadRow:
+    """The variant, and every other field or column that holds numbers; an empty one is no number."""
+    variant = rows.column(reading.label, VARIANTS)
+    if variant is None:
+        raise _no_column(rows, "the variant", "label", VARIANTS)
+
+    def read(row: Mapping[str, Any], key: Key) -> Output:
+        name = value_at(row, variant)
+        if name is None or str(name).strip() == "":
+            return Output(key, None, error="no variant")
+        values = {field: _number_in(value) for field, value in row.items() if field not in ("id", variant, reading.group)}
+        return Output(key, Outcomes(str(name), values))
+
+    return read
+
+
+def _number_in(value: Any) -> float | None:
+    """The number that a field holds, of yes and no 1 and 0; None for anything else."""
+    text = str(value).strip().lower()
+    return float(text == "true") if text in ("true", "false") else float(text) if _is_number(text) else None
 
 
 def raters_of(rows: Rows, reading: Reading) -> list[str]:

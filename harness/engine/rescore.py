@@ -20,6 +20,7 @@ from harness.engine.record import Scored, collect, signatures
 from harness.engine.roles import ENCODER, opened_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.standings import standings
+from harness.engine.stored import Block, stored_metric, stored_outputs
 from harness.engine.workers import Workers
 from harness.errors import UsageError
 from harness.plugins import metric as metric_of
@@ -27,24 +28,19 @@ from harness.protocols import Metric, lacking
 from harness.store import PLAIN_COLUMNS, SCHEMA, SampleWriter, create_run, read_record, read_samples, write_record
 from harness.types import (
     Answer,
-    Key,
     Label,
     Labels,
     Likelihoods,
     Number,
-    Output,
+    Outcomes,
     Ranking,
     Ratings,
     RunRecord,
     Sample,
     Tags,
     Text,
-    Timing,
-    Usage,
     Vectors,
 )
-
-Block = Mapping[str, Sequence[Any]]
 
 
 def rescore_run(
@@ -130,7 +126,7 @@ def _gives(answer: Answer) -> frozenset[str]:
 
 _KINDS: Mapping[type, str] = {
     Text: "text", Likelihoods: "likelihoods", Ranking: "ranking", Number: "number", Vectors: "vectors", Tags: "tags",
-    Ratings: "ratings",
+    Ratings: "ratings", Outcomes: "outcomes",
 }  # fmt: skip
 
 
@@ -143,13 +139,7 @@ def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict
         if fitting:
             return fitting
     own = [e for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
-    return {e["metric"]: _own(e["metric"], e["signature"], language) for e in own}
-
-
-def _own(spec: str, signature: str, language: str) -> Metric:
-    """A metric of the run, from all its parameters; one of the user's own is found by what the config says, which names its
-    module: its signature does not."""
-    return metric_of(spec).for_language(language) if ":" in spec else metric_of(signature.rpartition("#")[0])
+    return {e["metric"]: stored_metric(e["metric"], e["signature"], language) for e in own}
 
 
 def _check_used(specs: Sequence[str], metrics: Mapping[_Stored, Mapping[str, Metric]]) -> None:
@@ -196,11 +186,13 @@ def _scorer(
             rules.say(warning)
         beside = Beside[Block](scorer, workers, rules)
         for block in unit.blocks():
-            for done in beside.add([decode_sample(s) for s in block["sample"]], _outputs(block), block):
+            for done in beside.add([decode_sample(s) for s in block["sample"]], stored_outputs(block), block):
                 writer.write(*done)
         for done in beside.rest():
             writer.write(*done)
         scorer.score_held()
+        for warning in scorer.late_warnings():
+            rules.say(warning)
     return scorer
 
 
@@ -209,24 +201,6 @@ def _encoders(parent: RunRecord) -> dict[str, str]:
     roles: Mapping[str, Mapping[str, Any]] = parent.config.get("roles") or {}
     encoders = {name: entry for name, entry in roles.items() if entry.get("backend") == ENCODER}
     return {name: str(entry["source"]) for name, entry in encoders.items() if "source" in entry}
-
-
-def _outputs(block: Block) -> list[Output]:
-    outputs = []
-    for i, sample_id in enumerate(block["sample_id"]):
-        answer, latency, tokens = block["answer"][i], block["latency_s"][i], block["input_tokens"][i]
-        outputs.append(
-            Output(
-                key=Key(sample_id, block["repeat"][i], block["arm"][i] or ""),
-                answer=None if answer is None else decode_answer(loads(answer)),
-                error=block["error"][i],
-                finish_reason=block["finish_reason"][i],
-                truncated=bool(block["truncated"][i]),
-                usage=None if tokens is None else Usage(tokens, block["output_tokens"][i] or 0),
-                timing=None if latency is None else Timing(latency, block["first_token_s"][i]),
-            )
-        )
-    return outputs
 
 
 def _primary(unit: _Stored, parent: RunRecord, names: Sequence[str]) -> str:

@@ -51,11 +51,14 @@ def opened_roles(
             if isinstance(served_by, str) and not is_source(served_by):
                 raise UsageError(f"score: {spec} needs a model for the role {role!r}: give its source (--{role} path:DIR)")
             if role not in opened:
-                opened[role] = _opened(served_by, stack, cache_dir, say) if isinstance(served_by, str) else served_by
+                opened[role] = opened_encoder(served_by, stack, cache_dir, say) if isinstance(served_by, str) else served_by
     return opened
 
 
-def _opened(source: str, stack: contextlib.ExitStack, cache_dir: Path | None, say: Callable[[str], None]) -> Backend:
+def opened_encoder(
+    source: str, stack: contextlib.ExitStack, cache_dir: Path | None = None, say: Callable[[str], None] = lambda message: None
+) -> Backend:
+    """The sentence encoder at a source of weights, which ``stack`` closes."""
     backend = encoder_at(source)
     backend.open(Resources(cache_dir or _cache_folder(), {}, say))
     stack.callback(backend.close)

@@ -66,8 +66,6 @@ def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
 
     for note in plan.notes:
         say(note)
-    if config.gate is not None:
-        say("the policy under gate: is checked, and not evaluated: there is no gate in this version")
     stopping = f"stopping after the batch in hand (once more: at once); go on with: {options.command}"
     with StopSignal(lambda: say(stopping)) as stop:
         opened = open_run(options.results, config.name, plan.plan_hash, new=options.new, say=say)
@@ -141,6 +139,7 @@ class _Run:
         try:
             backend.open(resources)
             self.model_facts[model.name] = _facts(backend)
+            self.opened.log("model", model=model.name, facts=self.model_facts[model.name])
             signature = dict(backend.signature())
             for unit in units:
                 journal.start_unit(unit.index, digest(dumps(signature)))
@@ -168,6 +167,8 @@ class _Run:
         result = UnitResult(unit, scorer, signature, player.tally)
         self._play(data, player, result, self._rules(unit, total), writer)
         scorer.score_held()
+        for warning in scorer.late_warnings():
+            self.say(f"{unit.task.name}: {warning}")
         result.seconds = time.monotonic() - clock
         if result.fingerprint() != data.facts.fingerprint:
             raise DataError(f"{unit.task.where('data')}: the data changed while the run was going; start it again")
@@ -261,7 +262,7 @@ def _how_to_go_on(opened: OpenRun, options: RunOptions, reason: str = "") -> str
 
 
 def _facts(backend: Backend) -> dict[str, Any]:
-    """How big a model is, where its backend can tell, and an estimate of what a token costs it."""
+    """What a backend can tell of its open model (how big it is, say), and an estimate of what a token costs it."""
     told = getattr(backend, "facts", None)
     found = dict(told()) if callable(told) else {}
     if "parameters_in_products" in found:

@@ -247,8 +247,9 @@ def _is_file(value: Any) -> bool:
 
 
 def _results(scorer: Scorer, material: Material, settings: Settings) -> list[ScoreResult]:
-    columns, notes = scorer.add(material.samples, material.outputs), (*scorer.warnings, *material.notes)
+    columns = scorer.add(material.samples, material.outputs)
     estimates, tables = scorer.estimates(settings), scorer.tables()
+    notes = (*scorer.warnings, *scorer.late_warnings(), *material.notes)
     ids = [sample.id for sample in material.samples]
     results = []
     for spec, metric in scorer.metrics.items():

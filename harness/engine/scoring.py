@@ -15,7 +15,7 @@ from harness.codec import digest
 from harness.engine.blocks import Block, Extremes, joined_extremes, score_block
 from harness.engine.rowindex import RowIndex
 from harness.protocols import Backend, Metric
-from harness.stats.bootstrap import Aggregate, Finish, Once
+from harness.stats.bootstrap import Aggregate, Finish, IntArray, Once
 from harness.stats.estimate import estimate, missing_rows
 from harness.store import MetricColumn
 from harness.types import Estimate, FloatArray, Output, Sample, Table
@@ -57,6 +57,7 @@ class _Kept:
         self._stats = array("d")
         self._view: FloatArray | None = None
         self._missing: dict[int, str] = {}
+        self._left_out: list[int] = []
         self._extremes: list[Extremes] | None = []
 
     def add(self, block: Block, reasons: dict[str, str]) -> None:
@@ -69,6 +70,7 @@ class _Kept:
         self._width = block.stats.shape[1]
         for row, reason in block.missing.items():
             self._missing[row + self.n_rows] = reasons.setdefault(reason, reason)
+        self._left_out += [row + self.n_rows for row in sorted(block.left_out)]
         self.n_rows += len(block.stats)
         if block.extremes is None:
             self._extremes = None
@@ -83,6 +85,12 @@ class _Kept:
         empty = np.empty((0, self._width))
         extremes = None if self._extremes is None else joined_extremes([(empty, empty), *self._extremes])
         return self._view, self._missing, extremes if self.n_rows else None
+
+    def measured(self, rows: IntArray | None) -> IntArray | None:
+        """Those of the rows (None: of all) that the metric does not leave out; None where that is all rows."""
+        if not self._left_out:
+            return rows
+        return np.setdiff1d(np.arange(self.n_rows) if rows is None else rows, self._left_out)
 
 
 class Scorer:
@@ -143,6 +151,11 @@ class Scorer:
             for name in self.metrics
         ]
 
+    def late_warnings(self) -> list[str]:
+        """After :meth:`score_held`: what metrics that took all rows at once have to say of them, and did not say before."""
+        late = [text for name in self.metrics if name not in self.by_chunk for text in self.bound(name).warnings()]
+        return [text for text in dict.fromkeys(late) if text not in self.warnings]
+
     def tables(self) -> dict[str, dict[str, Table]]:
         """Curves and matrices of the metrics that have some."""
         found = {}
@@ -179,6 +192,7 @@ class Scorer:
     def _estimate(self, name: str, rows: np.ndarray[Any, np.dtype[np.int64]] | None, settings: Settings) -> Estimate:
         metric = self.bound(name)
         stats, missing, extremes = self._kept[name].all()
+        rows = self._kept[name].measured(rows)
         units = self._rows.units()
         groups = self.groups()
         codes = None if groups is None else np.unique(groups, return_inverse=True)[1].astype(np.int64)

@@ -9,21 +9,22 @@ from typing import Literal, get_args
 from harness.errors import UsageError, nearest
 from harness.protocols import Metric
 
-Family = Literal["text", "label", "ranking", "number", "likelihoods", "vectors", "tags", "ratings", "any"]
+Family = Literal["text", "label", "ranking", "number", "likelihoods", "vectors", "tags", "ratings", "outcomes", "any"]
 Form = Literal["text", "jsonl", "csv", "tsv", "trec", "conll", "npy"]
 
 _FAMILY_OF: Mapping[str, Family] = {
     "text": "text", "label": "label", "probabilities": "label", "logprobs": "label", "ranking": "ranking", "number": "number",
     "likelihoods": "likelihoods", "vectors": "vectors", "tags": "tags", "ratings": "ratings",
+    "outcomes": "outcomes",
 }  # fmt: skip
 _FORMS: Mapping[Family, tuple[Form, ...]] = {
     "text": ("text", "jsonl", "csv", "tsv"), "label": ("text", "jsonl", "csv", "tsv"), "ranking": ("trec", "jsonl"),
     "number": ("text", "jsonl", "csv", "tsv"), "tags": ("conll", "jsonl"), "ratings": ("csv", "jsonl", "tsv"),
-    "vectors": ("npy", "jsonl"),
+    "vectors": ("npy", "jsonl"), "outcomes": ("csv", "jsonl", "tsv"),
 }  # fmt: skip
 _OPTIONS: Mapping[str, tuple[Family, ...]] = {
-    "field": ("text", "number", "ratings"), "target": ("text", "label", "number", "tags", "vectors"), "label": ("label",),
-    "score": ("label",), "positive": ("label",),
+    "field": ("text", "number", "ratings"), "target": ("text", "label", "number", "tags", "vectors"),
+    "label": ("label", "outcomes"), "score": ("label",), "positive": ("label",),
 }  # fmt: skip
 _FIELDS: Mapping[str, str] = {
     "likelihoods": "logprob and n_tokens (or an answer of type likelihoods)", "timing": "latency_s", "usage": "usage",
@@ -39,7 +40,7 @@ class Reading:
     input_format : ``text`` (a line an answer), ``jsonl``, ``csv``, ``tsv``, ``trec``, ``conll`` or ``npy``.
     field : the field or column that holds the text or the number; of ratings, the columns of the raters (``a,b,c``).
     target : the field or column that holds the truth: references of texts, targets of labels.
-    label : the field or column that holds the predicted label.
+    label : the field or column that holds the predicted label, or the variant that a unit of an experiment got.
     score : the field or column that holds the score or probability of the positive label.
     positive : the label that scores are of; by default, of two labels, the one that sorts last.
     group : the field or column that names the cluster of a row: whole clusters are resampled then.

@@ -70,10 +70,11 @@ class Asked:
                                sum(costs) if costs else None)
         return self.usage
 
-    def epitaph(self, now: float) -> str:
-        """Why there is no answer."""
+    @property
+    def epitaph(self) -> str:
+        """Why there is no answer; without what is measured, so that reports can count those who ended alike."""
         tried = f"{self.attempts} attempt{'s' * (self.attempts > 1)}"
-        return f"given up after {tried} in {now - self.began:.3g} s{self.because}; last: {self.last}"
+        return f"given up after {tried}{self.because}; last: {self.last}"
 
     def failed(self, error: str, usage: Usage | None = None) -> Output:
         """Its output where it has no answer; ``usage`` is what its last attempt took."""

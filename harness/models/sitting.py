@@ -220,7 +220,8 @@ class Sitting:
                 output = await ask(asked.call)
         except TimeoutError:
             before = f" (before that: {asked.last})" if asked.last else ""
-            raise Trouble("transport", f"no answer within {allowed:.3g} s{before}") from None
+            within = f"within {allowed:g} s" if allowed == self.limits.timeout_s else "before the deadline"
+            raise Trouble("transport", f"no answer {within}{before}") from None
         return output if output.timing else replace(output, timing=Timing(loop.time() - started))
 
     def _done(self, output: Output) -> None:
@@ -237,8 +238,7 @@ class Sitting:
         """No more attempts: the fault of the request if anybody is answered from now on, and else of the service."""
         if self.ended_by is not None:
             return
-        now = asyncio.get_running_loop().time()
-        self._held.append(Held(asked.failed(asked.epitaph(now)), asked))
+        self._held.append(Held(asked.failed(asked.epitaph), asked))
         if self._begun == self._n_calls:  # nobody is left to ask whether the service is there: _settle decides
             return
         if sum(held.asked.first_failure >= self.health.last_answer for held in self._held) >= _DOWN_AFTER:

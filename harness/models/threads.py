@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 from harness.errors import BackendError
@@ -36,6 +38,19 @@ def set_threads(threads: int | None, device: str, say: Say) -> int:
             f"{1e3 * together:.1f} ms with {before}")
     torch.set_num_threads(threads or before)
     return before
+
+
+@contextmanager
+def threads_put_back_on_failure() -> Iterator[None]:
+    """Where what is done within fails, torch's thread count is afterwards what it was before."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        yield
+    except BaseException:
+        torch.set_num_threads(before)
+        raise
 
 
 def _measured(threads: int) -> tuple[float, float]:

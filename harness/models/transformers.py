@@ -27,7 +27,7 @@ from harness.models.precision import (
 from harness.models.prompts import TODAY, ChatTemplate, Prompts, keep_in_texts
 from harness.models.reasoning import check_marks, split_reasoning
 from harness.models.sources import parse_source, resolve
-from harness.models.threads import set_threads
+from harness.models.threads import set_threads, threads_put_back_on_failure
 from harness.models.trial import check_causal
 from harness.models.weights import load_causal_lm, without_collector
 from harness.models.writing import Writer
@@ -117,14 +117,15 @@ class Transformers:
         described.check_length(self.max_length, resources.say)
         model = load_causal_lm(folder, device, dtype, quantization=self.quantization, attention=self.attention)
         check_causal(model, inputs.max_length)
-        threads_before = set_threads(self.threads, device, resources.say)
-        config, itemsize = model.config.get_text_config(), 4 if dtype == "float32" else 2
-        loaded = Loaded(
-            model=model, prompts=inputs.prompts, identity=files.identity, device=device, threads_before=threads_before,
-            max_length=inputs.max_length, ends=_ends(described, inputs.prompts), truncation=self.truncation, dtype=dtype,
-            batch_tokens=self.batch_tokens or batch_tokens(config, itemsize, device))
-        writer = Writer(loaded, resources.say, resources.checkpoint)
-        return _Open(loaded, LikelihoodScorer(loaded, resources.say), writer)
+        with threads_put_back_on_failure():
+            threads_before = set_threads(self.threads, device, resources.say)
+            config, itemsize = model.config.get_text_config(), 4 if dtype == "float32" else 2
+            loaded = Loaded(
+                model=model, prompts=inputs.prompts, identity=files.identity, device=device, threads_before=threads_before,
+                max_length=inputs.max_length, ends=_ends(described, inputs.prompts), truncation=self.truncation, dtype=dtype,
+                batch_tokens=self.batch_tokens or batch_tokens(config, itemsize, device))
+            writer = Writer(loaded, resources.say, resources.checkpoint)
+            return _Open(loaded, LikelihoodScorer(loaded, resources.say), writer)
 
     def _inputs(self, described: Described) -> Inputs:
         if self.reasoning is not None:
@@ -166,14 +167,15 @@ class Transformers:
                 "reasoning": None if self.reasoning is None else list(self.reasoning), "ends": sorted(ends),
                 "transformers": _release(), **inputs.prompts.signature()}
 
-    def facts(self) -> Mapping[str, int]:
-        """After ``open``: how big the model is, for the run record.
+    def facts(self) -> Mapping[str, Any]:
+        """After ``open``: how big the model is, and what its sequences may share, for the run record.
 
         ``parameters_in_products`` are without an input embedding that is not also the output layer; ``bytes_in_memory`` are
         of weights and buffers; ``context`` is in tokens; ``layers`` and ``attention_width`` are left out where the
-        configuration does not say.
+        configuration does not say. ``sharing`` holds what the test at loading found (``harness.models.trial.Sharing``).
         """
-        return _facts(self._require().loaded)
+        opened = self._require()
+        return {**_facts(opened.loaded), "sharing": dataclasses.asdict(opened.scorer.sharing)}
 
     def start_task(self, task: TaskView) -> None:
         """Nothing of a task is needed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,15 @@ class Sharing:
     """What a model may share.
 
     ``widest_row``: the most tokens of a row of several sequences, 0 where each must have a row of its own. ``stems``: whether
-    it goes on from states that were computed before.
+    it goes on from states that were computed before. ``difference``: the most that a log-probability of the trial moved when
+    that was shared, or, where nothing may be, when rows were; None where it could not be tried. ``why_not``: what speaks
+    against more; None where all may be shared.
     """
 
     widest_row: int
     stems: bool
+    difference: float | None = field(default=None, compare=False)
+    why_not: str | None = field(default=None, compare=False)
 
 
 def sharing(model: Any, max_length: int, say: Callable[[str], None]) -> Sharing:
@@ -62,14 +66,14 @@ def sharing(model: Any, max_length: int, say: Callable[[str], None]) -> Sharing:
     trial = _Trial(model)
     no_stems = "its attention has a window" if window is not None else trial.objection(widest, _STEM)
     if no_stems is None:
-        return Sharing(widest, stems=True)
+        return Sharing(widest, stems=True, difference=trial.difference)
     # Rows after a stem show that rows without one are right; where they are wrong, the fault may be the stem's.
     no_rows = trial.objection(widest, 0)
     if no_rows is not None:
         say(f"each continuation is scored in a row of its own, without sharing its prompt's tokens: {no_rows}")
-        return Sharing(0, stems=False)
+        return Sharing(0, stems=False, difference=trial.difference, why_not=no_rows)
     say(f"what all prompts begin with is read once a row, not once for all: {no_stems}")
-    return Sharing(widest, stems=False)
+    return Sharing(widest, stems=False, difference=trial.difference, why_not=no_stems)
 
 
 def check_causal(model: Any, max_length: int) -> None:
@@ -106,9 +110,12 @@ class _Trial:
         n = len(_CONTINUATIONS)
         self.rows = [range(first, first + n) for first in range(0, len(self.pairs), n)]
         self._plain: Any = None
+        self.difference: float | None = None
+        """The most that a score of the last way that was tried differed by."""
 
     def objection(self, widest: int, stem: int) -> str | None:
         """Why this model must not be given rows of several sequences after a stem of so many tokens; None if it may."""
+        self.difference = None
         if "position_ids" not in inspect.signature(self.model.forward).parameters:
             return "it takes no positions"
         if widest < _STEM + max(_CONTEXTS) + sum(_CONTINUATIONS):
@@ -119,11 +126,11 @@ class _Trial:
             what = "states that were computed before" if stem else "a 4-D attention mask"
             return f"it refuses {what} ({type(error).__name__}: {error})"
         tolerance = self._tolerance()
-        difference = float(np.abs(shared - plain).max())
+        self.difference = float(np.abs(shared - plain).max())
         # Written so that NaN objects.
-        if difference <= tolerance:
+        if self.difference <= tolerance:
             return None
-        return f"on a probe its scores differed by {difference:.2g}, more than {tolerance:.2g}"
+        return f"on a probe its scores differed by {self.difference:.2g}, more than {tolerance:.2g}"
 
     def _tolerance(self) -> float:
         """What scores may differ by."""

@@ -60,10 +60,23 @@ class Said:
     code: int
     out: str
     err: str
+    words: tuple[str, ...] = ()
 
     @property
     def json(self) -> dict:  # type: ignore[type-arg]
         return json.loads(self.out)  # type: ignore[no-any-return]
+
+    @property
+    def refusal(self) -> list[str]:
+        """What stderr says of an end with exit code 2, line by line; with ``--json`` stdout says the same, else nothing."""
+        assert self.code == 2, self.err
+        told = [line.removeprefix("error: ") for line in self.err.splitlines()]
+        if "--json" in self.words:
+            faults = told[:-1] if told[-1] == f"{len(told) - 1} problems" else told
+            assert self.json == {"schema": 1, "exit_code": 2, "error": "\n".join(faults)}
+        else:
+            assert self.out == ""
+        return told
 
 
 class Harness:
@@ -76,4 +89,4 @@ class Harness:
         self._capsys.readouterr()
         code = main(list(words))
         said = self._capsys.readouterr()
-        return Said(code, said.out, said.err)
+        return Said(code, said.out, said.err, words)

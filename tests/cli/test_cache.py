@@ -76,5 +76,5 @@ def test_a_file_is_no_cache_folder(harness: Harness, tmp_path: Path, words: list
     file = tmp_path / "notes.txt"
     file.write_text("mine")
     said = harness("cache", *words, "--cache-dir", str(file))
-    assert (said.code, said.out, said.err) == (2, "", f"error: {file} is a file, not a cache folder\n")
+    assert said.refusal == [f"{file} is a file, not a cache folder"]
     assert file.read_text() == "mine"

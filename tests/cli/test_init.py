@@ -41,10 +41,9 @@ def test_one_file_in_the_way(harness: Harness) -> None:
     Path("tasks").mkdir()
     Path("tasks/retrieval.yaml").write_text("mine")
     said = harness("init", "retrieval", "--json")
-    assert (said.code, said.out) == (2, "")
-    assert said.err == (
-        "error: init: tasks/retrieval.yaml is there already; nothing was written (remove it or use another folder)\n"
-    )
+    assert said.refusal == [
+        "init: tasks/retrieval.yaml is there already; nothing was written (remove it or use another folder)"
+    ]
 
 
 def test_several_files_in_the_way(harness: Harness) -> None:

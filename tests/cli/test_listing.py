@@ -59,7 +59,7 @@ def test_one_metric_as_text_has_its_docstring(harness: Harness) -> None:
 
 def test_an_unknown_metric(harness: Harness) -> None:
     said = harness("list", "metrics", "blue", "--json")
-    assert (said.code, said.out, said.err) == (2, "", "error: unknown metric 'blue'; did you mean 'bleu'?\n")
+    assert said.refusal == ["unknown metric 'blue'; did you mean 'bleu'?"]
 
 
 def test_a_bad_parameter_is_told(harness: Harness) -> None:
@@ -123,7 +123,7 @@ def test_a_file_is_no_results_folder(harness: Harness, tmp_path: Path, words: li
     file = tmp_path / "notes.txt"
     file.write_text("mine")
     said = harness(*words, "--results", str(file))
-    assert (said.code, said.out, said.err) == (2, "", f"error: {file} is a file, not a results folder\n")
+    assert said.refusal == [f"{file} is a file, not a results folder"]
 
 
 def test_tasks_of_the_project(harness: Harness, project: Path) -> None:

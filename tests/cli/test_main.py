@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import harness.cli as cli
-from harness.errors import ConfigError, Interrupted
+from harness.cli.options import Json
+from harness.cli.output import undisturbed
+from harness.errors import ConfigError, Interrupted, ServiceDown
 from tests.cli.projects import Harness
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,6 +137,33 @@ def test_interruptions_have_their_exit_codes(
     monkeypatch.setattr(cli, "_drop_output", lambda: None)
     said = harness("probe")
     assert (said.code, said.out, said.err) == (code, "", message)
+
+
+@pytest.mark.parametrize(("error", "code", "message"), [
+    (ConfigError(["a.yaml:1:2: one", "a.yaml:3:4: two"]), 2, "a.yaml:1:2: one\na.yaml:3:4: two"),
+    (ServiceDown("the service is down"), 4, "the service is down"),
+    (KeyboardInterrupt(), 130, "stopped"),
+    (Interrupted("stopped\ngo on with: harness run a.yaml", 143), 143, "stopped\ngo on with: harness run a.yaml"),
+    (ZeroDivisionError("n was 0"), 70, "a defect of the harness: ZeroDivisionError: n was 0"),
+])  # fmt: skip
+def test_with_json_an_error_is_a_document_too(
+    harness: Harness, command_that: Callable[..., None], error: BaseException, code: int, message: str
+) -> None:
+    def fail(as_json: Json = False) -> int:
+        with undisturbed(as_json):
+            raise error
+
+    command_that(fail)
+    said, plain = harness("probe", "--json", "--debug"), harness("probe", "--debug")
+    assert (said.code, said.json) == (code, {"schema": 1, "exit_code": code, "error": message})
+    assert (plain.code, plain.out) == (code, "")
+    assert said.err.splitlines()[-1] == plain.err.splitlines()[-1]
+
+
+def test_with_json_a_misspelt_option_is_a_document_too(harness: Harness) -> None:
+    said = harness("run", "--json", "--reslts", "x")
+    assert said.json["exit_code"] == said.code == 2
+    assert said.err == f"error: {said.json['error']}\n"
 
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (3, 3)])

@@ -43,7 +43,7 @@ def test_metrics_without_the_option_are_refused(harness: Harness, finished: str)
 
 def test_an_unknown_metric(harness: Harness, finished: str) -> None:
     said = harness("rescore", finished, "--metrics", "blue", "--json")
-    assert (said.code, said.out, said.err) == (2, "", "error: unknown metric 'blue'; did you mean 'bleu'?\n")
+    assert said.refusal == ["unknown metric 'blue'; did you mean 'bleu'?"]
 
 
 def test_notes_are_told_on_stderr(harness: Harness, finished: str) -> None:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.projects import OUT_OF_MEMORY, Harness
+from tests.cli.projects import OUT_OF_MEMORY, Harness, write_lines
 
 
 def test_an_unknown_run_names_what_there_is(harness: Harness, finished: str) -> None:
     said = harness("show", "yesterday", "--json")
-    assert (said.code, said.out) == (2, "")
-    assert said.err == f"error: no run 'yesterday' in results; known: {finished}\n"
+    assert said.refusal == [f"no run 'yesterday' in results; known: {finished}"]
 
 
 @pytest.mark.parametrize("command", [["show", "latest"], ["leaderboard"], ["rescore", "latest"]])
@@ -70,6 +69,27 @@ def test_samples_as_json(harness: Harness, finished: str) -> None:
     assert wrong["text"] == "Bangui"
     assert wrong["wanted"]["references"] == ["N'Djamena"]
     assert wrong["metrics"] == {"exact_match": 0.0, "token_f1": 0.0}
+
+
+def test_samples_show_what_a_text_is_built_on_and_cites(harness: Harness, project: Path) -> None:
+    first = {"id": "q1", "text": "Lima", "contexts": ["Peru's capital is Lima.", "Lima is old."], "citations": [0, 1]}
+    plain = [{"id": f"q{n}", "text": "so", "contexts": ["long " * 200] if n == 2 else []} for n in (2, 3, 4)]
+    write_lines(Path("configs/good.jsonl"), [first, *plain])
+    assert harness("run", str(project)).code == 0
+    said = harness("show", "latest", "--samples", "--entry", "good")
+    lines = [line.rstrip() for line in said.out.splitlines()]
+    assert lines[3:8] == [
+        "answer      Lima",
+        "contexts    [0] Peru's capital is Lima.",
+        "            [1] Lima is old.",
+        "citations   [0] [1]",
+        "references  Lima",
+    ]
+    assert sum(line.startswith("contexts") for line in lines) == 2
+    assert sum(line.startswith("citations") for line in lines) == 1
+    assert said.out.count("long") == 120, "a long passage is cut off"
+    sample = harness("show", "latest", "--samples", "--entry", "good", "--json").json["samples"][0]
+    assert (sample["answer"]["contexts"], sample["answer"]["citations"]) == (first["contexts"], first["citations"])
 
 
 def test_the_limit_says_that_there_are_more(harness: Harness, finished: str) -> None:

@@ -50,11 +50,9 @@ def write(run: str = RUN, task: str = TASK, data: str = DATA) -> None:
 
 def refusal(said: Said) -> list[str]:
     """The lines of a refusal, checked for what all refusals have in common."""
-    assert said.code == 2, said.err
-    assert said.out == ""
     assert "Traceback" not in said.err
     assert "defect" not in said.err
-    return [line.removeprefix("error: ") for line in said.err.splitlines()]
+    return said.refusal
 
 
 def test_the_project_itself_is_sound(harness: Harness) -> None:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from harness.codec import loads
 from harness.config import Budget, ModelConfig
 from harness.engine.plan import make_plan
 from harness.engine.run import exit_code, run_plan
@@ -292,6 +293,23 @@ def test_the_folder_says_what_was_run(tmp_path: Path) -> None:
     }
     assert written["data_fingerprints"]["words"]["n"] == 7
     assert record.run_id.split("-")[1] == "toy"
+
+
+@dataclass
+class Telling(Echo):
+    """One that tells of what it found when it was opened."""
+
+    def facts(self) -> Mapping[str, Any]:
+        return {"context": 64, "sharing": {"stems": False, "why_not": "its attention has a window"}}
+
+
+def test_what_a_model_tells_of_itself_is_logged_and_recorded(tmp_path: Path) -> None:
+    record = run_plan(plan(Telling()), options(tmp_path), nothing)
+    told = {"context": 64, "sharing": {"stems": False, "why_not": "its attention has a window"}}
+    lines = [loads(line) for line in (tmp_path / "results" / record.run_id / "log.jsonl").read_bytes().splitlines()]
+    assert [line["kind"] for line in lines] == ["start", "model", "unit", "finish"]
+    assert (lines[1]["model"], lines[1]["facts"]) == ("echo", told)
+    assert record.environment["models"] == {"echo": told}
 
 
 # ── stopping for another reason than a signal ──

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from harness.store import JOURNAL, RECORD, read_record, samples_table
+from tests.e2e import real
 from tests.faults.server import FaultyServer, said
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,13 +43,8 @@ def question(number: int) -> str:
     return f"Sample {number}: what comes after word{number}?"
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(real.Ended):
     """How a command ended."""
-
-    code: int
-    out: str
-    err: str
 
     @property
     def told(self) -> str:
@@ -180,6 +176,22 @@ def assert_whole(
     assert (estimate["n"], estimate["n_missing"]) == (project.n - lost, lost)
     assert estimate["value"] == (None if lost == project.n else 1.0 if says is said else 0.0)
     return rows
+
+
+def assert_goes_on(server: FaultyServer, project: Project, type_again: Callable[[Project], Ended]) -> int:
+    """After an outage: what was answered is in the journal, and once it is over the same command asks only for the rest.
+
+    Returns how many were answered before.
+    """
+    answered = {seen.prompt for seen in server.seen if not seen.fault}
+    assert set(project.journaled()) == {f"s{i}" for i in range(project.n) if question(i) in answered}
+    server.outage = None
+    said = type_again(project)
+    assert said.code == 0, said.err
+    assert f"{len(answered)} resumed" in said.err
+    assert Counter(seen.prompt for seen in server.seen if not seen.fault).most_common(1)[0][1] == 1
+    assert_whole(project, project.folder)
+    return len(answered)
 
 
 def assert_within_budget(server: FaultyServer, project: Project, most: int) -> None:

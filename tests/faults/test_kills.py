@@ -19,6 +19,7 @@ from tests.faults.project import (
     PATIENCE_S,
     Ended,
     Project,
+    assert_goes_on,
     assert_no_secret,
     assert_whole,
     ended,
@@ -203,14 +204,7 @@ def test_interrupted_while_requests_hang(root: Path, typed: Typed, number: signa
         assert said.code == 128 + number
         assert_resumable(project, said)
         assert len(server.seen) <= asked + CONCURRENCY, "it went on asking"
-        answered = {seen.prompt for seen in server.seen if not seen.fault}
-        assert set(project.journaled()) == {f"s{i}" for i in range(200) if question(i) in answered}
-        server.outage = None
-        said = typed(project)
-        assert said.code == 0, said.err
-        assert f"{len(answered)} resumed" in said.err
-        assert Counter(seen.prompt for seen in server.seen if not seen.fault).most_common(1)[0][1] == 1
-    assert_whole(project, project.folder)
+        assert_goes_on(server, project, typed)
 
 
 @pytest.mark.slow
@@ -228,11 +222,7 @@ def test_interrupted_twice_ends_at_once(root: Path) -> None:
         assert time.monotonic() - began < 3
         assert said.code == 130
         assert "Traceback" not in said.err
-        answered = {seen.prompt for seen in server.seen if not seen.fault}
-        assert set(project.journaled()) == {f"s{i}" for i in range(200) if question(i) in answered}
-        server.outage = None
-        assert project.run().code == 0
-    assert_whole(project, project.folder)
+        assert_goes_on(server, project, Project.run)
 
 
 def wait_until_all_hang(server: FaultyServer) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pytest
 
 from harness.models.transformers import Transformers
-from harness.types import Call, Decoding, Generate, Key, Likelihoods, LogLikelihood, Message, Output, Text
+from harness.types import Call, Decoding, Generate, Key, LogLikelihood, Message
 from tests.models import toy
+from tests.models.answers import answered, likelihoods, text
 
 WORDS = ("sea", "engine", "bread", "moon", "library", "rain", "chess", "heart")
 
@@ -20,23 +21,6 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     backend.open(toy.resources(folder))
     yield backend
     backend.close()
-
-
-def answered(model: Transformers, calls: Sequence[Call]) -> dict[str, Output]:
-    outputs = {output.key.sample_id: output for batch in model.batches(calls) for output in model.run(batch)}
-    assert [output.error for output in outputs.values() if output.error] == []
-    assert outputs.keys() == {call.key.sample_id for call in calls}
-    return outputs
-
-
-def likelihoods(output: Output) -> Likelihoods:
-    assert isinstance(output.answer, Likelihoods)
-    return output.answer
-
-
-def text(output: Output) -> str:
-    assert isinstance(output.answer, Text)
-    return output.answer.text
 
 
 def test_log_likelihoods(model: Transformers) -> None:

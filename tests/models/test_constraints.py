@@ -13,8 +13,9 @@ from harness.models.constraints import Constraints
 from harness.models.transformers import Transformers
 from harness.types import Call, Decoding, Generate, Key, Output, Text
 from tests.models import toy
+from tests.models.answers import text
 from tests.models.real import with_loaded
-from tests.models.test_writing import random_model, text
+from tests.models.test_writing import random_model
 
 pytest.importorskip("llguidance")
 

@@ -15,6 +15,8 @@ def test_facts_of_smollm2(language_model: Transformers) -> None:
     assert (facts["layers"], facts["attention_width"], facts["context"]) == (30, 576, 8192)
     # float32, and some buffers of the rotary embedding.
     assert 0 <= facts["bytes_in_memory"] - 4 * 134_515_008 < 10_000
+    # Every pass of rows that share is within float noise of plain ones.
+    assert facts["sharing"] == {"widest_row": 8192, "stems": True, "difference": pytest.approx(0, abs=1e-3), "why_not": None}
 
 
 def test_an_embedding_of_its_own_takes_part_in_no_product(language_model: Transformers) -> None:

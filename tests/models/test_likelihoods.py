@@ -13,7 +13,8 @@ from harness.models.scoring import SequenceScorer, _gather, score_sequences
 from harness.models.sharing import TokenPair, arrange
 from harness.models.transformers import Transformers
 from harness.models.trial import Sharing
-from harness.types import Call, Key, Likelihoods, LogLikelihood, Output, Perplexity
+from harness.types import Call, Key, LogLikelihood, Perplexity
+from tests.models.answers import answered, likelihoods, outputs_by_sample
 from tests.models.real import with_loaded
 from tests.models.tiny import FIT, passes, requests, scarce, tiny, tokens, torch, twin
 
@@ -129,15 +130,6 @@ def wave(n: int, shots: str = SHOTS) -> list[Call]:
             for i in range(n)]
 
 
-def answered(model: Transformers, calls: Sequence[Call]) -> dict[str, Output]:
-    return {out.key.sample_id: out for batch in model.batches(calls) for out in model.run(batch)}
-
-
-def likelihoods(output: Output) -> Likelihoods:
-    assert isinstance(output.answer, Likelihoods), output.error
-    return output.answer
-
-
 @pytest.mark.slow
 def test_a_wave_is_read_in_a_fraction_of_its_tokens_and_scores_stay(language_model: Transformers) -> None:
     loaded = language_model._require().loaded
@@ -203,7 +195,7 @@ def test_calls_that_cannot_be_answered_say_so_and_cost_no_pass(language_model: T
     calls = [*wave(2, ""), Call(Key("empty"), LogLikelihood("One", (" two", ""))), Call(Key("nothing"), Perplexity("")),
              Call(Key("only read"), Perplexity("One", bos=False))]
     with passes(language_model._require().loaded.model) as run:
-        outputs = answered(language_model, calls)
+        outputs = outputs_by_sample(language_model, calls)
     assert str(outputs["empty"].error).startswith("the continuation '' has no token of its own")
     for name in ("nothing", "only read"):
         assert outputs[name].answer is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import json
 import shutil
@@ -15,8 +16,9 @@ import pytest
 
 from harness.errors import BackendError, MissingDependency
 from harness.models.transformers import Transformers
-from harness.types import Call, Decoding, Generate, Key, LogLikelihood, Message, Output, Prompt, Request, Text
+from harness.types import Call, Decoding, Generate, Key, LogLikelihood, Message, Output, Prompt, Request
 from tests.models import toy
+from tests.models.answers import text, written
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +48,6 @@ def one(model: Transformers, request: Request) -> Output:
     ((call,),) = model.batches([Call(Key("x"), request)])
     (output,) = model.run([call])
     return output
-
-
-def text(output: Output) -> Text:
-    assert isinstance(output.answer, Text)
-    return output.answer
 
 
 # ── what opening leaves behind ──
@@ -103,6 +100,32 @@ def test_a_collector_that_was_off_stays_off(folder: Path) -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_failure_after_the_threads_were_set_puts_their_number_back(folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    # Of rows that look back over so few tokens nothing can be shared, which is said when the threads are set.
+    windowed = shutil.copytree(folder, tmp_path / "model")
+    config = json.loads((windowed / "config.json").read_text())
+    config |= {"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 4}
+    (windowed / "config.json").write_text(json.dumps(config))
+    seen: list[int] = []
+
+    def stop(message: str) -> None:
+        seen.append(torch.get_num_threads())
+        raise KeyboardInterrupt(message)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    backend = Transformers(f"path:{windowed}", device="cpu", threads=1)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="looks back over 4 tokens"):
+            backend.open(dataclasses.replace(toy.resources(windowed), say=stop))
+        backend.close()
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_failure_to_open_leaves_the_collector_on(tmp_path: Path) -> None:
@@ -273,8 +296,8 @@ def test_a_prompt_is_cut_at_the_end_that_the_policy_says(folder: Path, model: Tr
     right = opened(folder, truncation="right")
     kept = one(right, asked)
     assert kept.truncated
-    assert text(kept).text == text(one(model, Generate(toy.tokenizer().decode(ids[:60]), Decoding(max_tokens=4)))).text
-    assert text(kept).text != text(cut).text
+    assert text(kept) == text(one(model, Generate(toy.tokenizer().decode(ids[:60]), Decoding(max_tokens=4))))
+    assert text(kept) != text(cut)
     right.close()
 
 
@@ -296,7 +319,7 @@ def test_skip_makes_the_sample_missing_and_error_stops(folder: Path) -> None:
 
 def test_reasoning_is_kept_apart_from_the_text(folder: Path, model: Transformers) -> None:
     request = Generate("Hi", Decoding(max_tokens=50))
-    whole = text(one(model, request))
+    whole = written(one(model, request))
     assert whole.reasoning is None
     # Two characters that the model happens to write once each, as the marks.
     once = [character for character in whole.text if whole.text.count(character) == 1 and 32 < ord(character) < 127]
@@ -304,7 +327,7 @@ def test_reasoning_is_kept_apart_from_the_text(folder: Path, model: Transformers
     assert whole.text.find(opening) + 1 < whole.text.find(closing)
     begin, end = whole.text.find(opening), whole.text.find(closing)
     thinking = opened(folder, reasoning=(opening, closing))
-    told = text(one(thinking, request))
+    told = written(one(thinking, request))
     assert told.reasoning == whole.text[begin + 1 : end].strip()
     assert told.text == (whole.text[:begin] + whole.text[end + 1 :]).strip()
     thinking.close()
@@ -314,13 +337,13 @@ def test_reasoning_that_the_template_began_and_nothing_closed_is_no_answer(tmp_p
     folder = toy.write(tmp_path / "model", template=toy.TEMPLATE.replace("[assistant]{%", "[assistant]<think>\n{%"))
     request = Generate((Message("user", "Hi"),), Decoding(max_tokens=8))
     plain, thinking = opened(folder), opened(folder, reasoning=("<think>", "</think>"))
-    written = text(one(plain, request)).text
-    assert written.strip()
-    told = text(one(thinking, request))
-    assert (told.text, told.reasoning) == ("", written.strip())
+    by_itself = text(one(plain, request))
+    assert by_itself.strip()
+    told = written(one(thinking, request))
+    assert (told.text, told.reasoning) == ("", by_itself.strip())
     # Of a plain text nothing was begun.
     request = Generate("Hi", Decoding(max_tokens=8))
-    assert text(one(thinking, request)) == text(one(plain, request))
+    assert written(one(thinking, request)) == written(one(plain, request))
     plain.close()
     thinking.close()
 
@@ -329,12 +352,12 @@ def test_an_answer_that_reasoning_was_taken_from_has_no_log_probabilities_of_oth
     folder: Path, model: Transformers
 ) -> None:
     request = Generate("Hi", Decoding(max_tokens=50, logprobs=True))
-    whole = text(one(model, request))
+    whole = written(one(model, request))
     assert whole.token_logprobs is not None
     once = [character for character in whole.text if whole.text.count(character) == 1 and 32 < ord(character) < 127]
     for marks, wanted in [((once[0], once[-1]), None), (("<think>", "</think>"), whole.token_logprobs)]:
         thinking = opened(folder, reasoning=marks)
-        told = text(one(thinking, request))
+        told = written(one(thinking, request))
         thinking.close()
         assert (told.text == whole.text) is (told.reasoning is None) is (wanted is not None)
         assert told.token_logprobs == wanted
@@ -343,7 +366,7 @@ def test_an_answer_that_reasoning_was_taken_from_has_no_log_probabilities_of_oth
 
 def test_an_answer_that_is_all_reasoning_has_no_token(folder: Path) -> None:
     thinking = opened(folder, reasoning=("<think>", "</think>"))
-    listed, unlisted = (text(one(thinking, Generate("Hi <think>", Decoding(max_tokens=5, logprobs=asked))))
+    listed, unlisted = (written(one(thinking, Generate("Hi <think>", Decoding(max_tokens=5, logprobs=asked))))
                         for asked in (True, False))
     thinking.close()
     assert (listed.text, listed.token_logprobs, listed.token_entropies) == ("", (), ())
@@ -362,4 +385,4 @@ def test_reasoning_is_begun_by_the_prompt_that_was_read(folder: Path, truncation
     output = one(thinking, request)
     thinking.close()
     assert output.truncated
-    assert (text(output).reasoning is not None) is (text(output).text == "") is begun
+    assert (written(output).reasoning is not None) is (text(output) == "") is begun

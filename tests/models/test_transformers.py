@@ -18,14 +18,13 @@ from harness.types import (
     Decoding,
     Generate,
     Key,
-    Likelihoods,
     LogLikelihood,
     Message,
     Output,
     Perplexity,
     Prompt,
-    Text,
 )
+from tests.models.answers import answered_at_once, likelihoods, outputs_by_sample, text
 from tests.models.real import SMOLLM2, with_loaded
 
 SUBJECTS = ("the sea", "a small engine", "bread", "the moon", "an old library", "rain", "chess", "the heart")
@@ -37,26 +36,8 @@ def chat(user: str, system: str | None = None) -> tuple[Message, ...]:
     return (*([Message("system", system)] if system else []), Message("user", user))
 
 
-def answered(model: Transformers, calls: Sequence[Call]) -> dict[str, Output]:
-    """Outputs of one batch by sample id; none of them may be an error."""
-    outputs = {out.key.sample_id: out for out in model.run(calls)}
-    assert [out.error for out in outputs.values() if out.error] == []
-    assert outputs.keys() == {call.key.sample_id for call in calls}
-    return outputs
-
-
 def one(model: Transformers, request: Any, seed: int = 0) -> Output:
-    return answered(model, [Call(Key("x"), request, seed)])["x"]
-
-
-def likelihoods(output: Output) -> Likelihoods:
-    assert isinstance(output.answer, Likelihoods)
-    return output.answer
-
-
-def text(output: Output) -> str:
-    assert isinstance(output.answer, Text)
-    return output.answer.text
+    return answered_at_once(model, [Call(Key("x"), request, seed)])["x"]
 
 
 def twin_logprobs(model: Transformers, context: list[int], continuation: list[int]) -> list[float]:
@@ -180,7 +161,7 @@ def test_log_likelihoods_do_not_depend_on_the_batch(language_model: Transformers
     calls = [Call(Key(str(i)), LogLikelihood(f"{'So it was. ' * (i % 3)}Question {i}: what is {SUBJECTS[i % 8]}?\nAnswer:",
                                              (" yes", f" it is {SUBJECTS[-i % 8]}, 12 of them")))
              for i in range(32)]
-    together = answered(language_model, calls)
+    together = answered_at_once(language_model, calls)
     for call in calls:
         alone = likelihoods(one(language_model, call.request))
         beside = likelihoods(together[call.key.sample_id])
@@ -201,7 +182,7 @@ def test_greedy_text_does_not_depend_on_the_batch_and_equals_generate(language_m
     loaded = language_model._require().loaded
     calls = [Call(Key(str(i)), Generate(prompt, Decoding(max_tokens=5 + i % 3)))
              for i, prompt in enumerate(prompts_of_many_lengths())]
-    together = answered(language_model, calls)
+    together = answered_at_once(language_model, calls)
     for call in calls:
         assert isinstance(call.request, Generate)
         ids = torch.tensor([loaded.prompts.encode(loaded.prompts.render(call.request.prompt))])
@@ -242,8 +223,8 @@ def test_sampled_text_belongs_to_the_call_and_not_to_the_batch(language_model: T
     decoding = Decoding(max_tokens=8, temperature=1.0, top_p=0.95)
     calls = [Call(Key(f"{i}"), Generate(f"A short text about {subject}:", decoding), seed=7)
              for i, subject in enumerate(SUBJECTS[:4])]
-    together = answered(language_model, calls)
-    alone = {call.key.sample_id: answered(language_model, [call])[call.key.sample_id] for call in reversed(calls)}
+    together = answered_at_once(language_model, calls)
+    alone = {call.key.sample_id: answered_at_once(language_model, [call])[call.key.sample_id] for call in reversed(calls)}
     assert {name: text(out) for name, out in together.items()} == {name: text(out) for name, out in alone.items()}
     same_prompt = [Call(Key("a", repeat), Generate("Once upon a time", decoding), seed) for repeat in (0, 1) for seed in (0, 1)]
     assert len({text(out) for out in language_model.run(same_prompt)}) == 4
@@ -337,10 +318,10 @@ def test_batches_hold_every_call_once_whatever_their_order(language_model: Trans
 
 def test_one_bad_call_does_not_spoil_its_batch(language_model: Transformers) -> None:
     good = Call(Key("good"), Generate("One, two,", Decoding(max_tokens=3)))
-    outputs = {out.key.sample_id: out for batch in language_model.batches([
+    outputs = outputs_by_sample(language_model, [
         good, Call(Key("long"), Generate("One", Decoding(max_tokens=8192))),
         Call(Key("fine"), LogLikelihood("One", (" two",))), Call(Key("empty"), LogLikelihood("One", (" two", ""))),
-    ]) for out in language_model.run(batch)}
+    ])
     assert {name for name, out in outputs.items() if out.error} == {"long", "empty"}
     assert all(out.answer is None and out.finish_reason == "error" for out in outputs.values() if out.error)
     assert text(outputs["good"]) == text(one(language_model, good.request))

@@ -28,7 +28,11 @@ def all_pairs(lengths: tuple[int, ...], stem: int = 0) -> list[Any]:
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_what_attends_by_mask_and_position_may_share_all(architecture: str, attention: str) -> None:
     model = tiny(architecture, **FIT[architecture], attn_implementation=attention)
-    assert sharing(model, 256, pytest.fail) == Sharing(256, stems=True)
+    found = sharing(model, 256, pytest.fail)
+    assert found == Sharing(256, stems=True)
+    assert found.why_not is None
+    assert found.difference is not None
+    assert found.difference < 1e-4
 
 
 @pytest.mark.parametrize(("window", "architecture", "options"), [
@@ -56,6 +60,13 @@ def test_a_window_too_short_to_be_tried_leaves_rows_apart() -> None:
     assert said == [APART + "it looks back over 8 tokens only"]
 
 
+def test_what_was_found_is_kept() -> None:
+    window, short = (sharing(tiny("Mistral", **ROTARY, sliding_window=n), 256, lambda message: None) for n in (40, 8))
+    assert window.why_not == "its attention has a window"
+    assert window.difference is not None
+    assert (short.difference, short.why_not) == (None, "it looks back over 8 tokens only")
+
+
 @pytest.mark.parametrize(("architecture", "options"), [
     # A convolution reaches from each branch into the one before it.
     ("Lfm2", {**ROTARY, "layer_types": ["conv", "full_attention"]}),
@@ -81,9 +92,13 @@ def test_the_trial_finds_out_a_model_that_ignores(architecture: str, ignored: st
     model = tiny(architecture, **FIT[architecture]).to(getattr(torch, dtype))
     model.register_forward_pre_hook(lambda _, args, options: (args, options | {ignored: None}), with_kwargs=True)
     said: list[str] = []
-    assert sharing(model, 256, said.append) == Sharing(0, stems=False)
+    found = sharing(model, 256, said.append)
+    assert found == Sharing(0, stems=False)
+    assert said == [f"{APART}{found.why_not}"]
     # OPT without positions makes them from the mask and fails.
-    assert ("IndexError" if (architecture, ignored) == ("OPT", "position_ids") else "its scores differed by") in said[0]
+    refuses = (architecture, ignored) == ("OPT", "position_ids")
+    assert ("IndexError" if refuses else f"its scores differed by {found.difference or 0:.2g}, more than") in said[0]
+    assert (found.difference is None) is refuses
 
 
 def test_a_model_that_forgets_what_was_computed_before_shares_rows_alone() -> None:
@@ -97,17 +112,25 @@ def test_a_model_that_forgets_what_was_computed_before_shares_rows_alone() -> No
 
     model.register_forward_pre_hook(forget, with_kwargs=True)
     said: list[str] = []
-    assert sharing(model, 256, said.append) == Sharing(256, stems=False)
+    found = sharing(model, 256, said.append)
+    assert found == Sharing(256, stems=False)
     assert [message.startswith(NO_STEMS + "on a probe its scores differed by") for message in said] == [True]
+    # The number is of the rows, which are shared; that of the stems is in the reason.
+    assert found.difference is not None
+    assert found.difference < 1e-4
+    assert found.why_not == said[0].removeprefix(NO_STEMS)
 
 
 def test_half_precision_may_share_where_that_is_no_noisier_than_batching() -> None:
     model = tiny("Llama", **FIT["Llama"]).to(torch.bfloat16)
     trial = _Trial(model)
-    assert sharing(model, 256, pytest.fail) == Sharing(256, stems=True)
+    found = sharing(model, 256, pytest.fail)
+    assert found == Sharing(256, stems=True)
     # What plain batches differ by is far above what float32 may: with that alone it would be refused.
     assert 1e-3 < trial._tolerance() <= 1
-    assert abs(trial._scores(trial.rows, 4) - trial._scores([[n] for n in range(len(trial.pairs))])).max() > 1e-4
+    moved = abs(trial._scores(trial.rows, 4) - trial._scores([[n] for n in range(len(trial.pairs))])).max()
+    assert moved > 1e-4
+    assert found.difference == pytest.approx(moved)
 
 
 def test_rows_are_bounded_by_what_the_model_can_read_and_by_their_masks() -> None:

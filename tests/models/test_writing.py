@@ -16,8 +16,9 @@ from harness.models.plainrows import objection
 from harness.models.prompts import Prompts
 from harness.models.transformers import Transformers
 from harness.models.writing import Writer
-from harness.types import Call, Decoding, Generate, Key, Output, Text
+from harness.types import Call, Decoding, Generate, Key, Output
 from tests.models import toy
+from tests.models.answers import answered, text, written
 from tests.models.real import with_loaded
 
 VOCABULARY = 49152
@@ -43,19 +44,6 @@ def random_model(architecture: str, **settings: Any) -> Any:
 def llama(language_model: Transformers) -> Transformers:
     """Two query heads a key head; its texts are the tokenizer's words at random, half characters among them."""
     return with_loaded(language_model, model=random_model("Llama"))
-
-
-def written(backend: Transformers, calls: Sequence[Call]) -> dict[str, Output]:
-    """Outputs of the calls in the backend's own batches; none of them may be an error."""
-    outputs = {out.key.sample_id: out for batch in backend.batches(calls) for out in backend.run(batch)}
-    assert [out.error for out in outputs.values() if out.error] == []
-    assert outputs.keys() == {call.key.sample_id for call in calls}
-    return outputs
-
-
-def text(output: Output) -> str:
-    assert isinstance(output.answer, Text)
-    return output.answer.text
 
 
 def alone(backend: Transformers, prompt: str, max_tokens: int) -> list[int]:
@@ -113,7 +101,7 @@ def seen(backend: Transformers, use: Callable[[], object]) -> list[tuple[int, in
     pytest.param(PREAMBLE, 4096, marks=pytest.mark.slow), (PREAMBLE, 40), pytest.param("", 40, marks=pytest.mark.slow)])
 def test_texts_are_those_of_each_prompt_alone(llama: Transformers, preamble: str, batch_tokens: int) -> None:
     calls = asked(15, (3, 30, 12, 1, 25), preamble)
-    outputs = written(with_loaded(llama, batch_tokens=batch_tokens), calls)
+    outputs = answered(with_loaded(llama, batch_tokens=batch_tokens), calls)
     for call in calls:
         assert isinstance(call.request, Generate)
         tokens = alone(llama, str(call.request.prompt), call.request.decoding.max_tokens)
@@ -131,19 +119,19 @@ def test_what_prompts_have_in_common_is_read_once_and_kept_for_the_next_batch(ll
     calls = asked(7, (2,))
     lengths = [len(encode(str(call.request.prompt))) for call in calls]  # type: ignore[union-attr]
     common = len(encode(PREAMBLE.rstrip()))
-    first = seen(backend, lambda: written(backend, calls))
+    first = seen(backend, lambda: answered(backend, calls))
     assert first[0] == (1, common)
     assert first[1:] == [(7, max(lengths) - common), (7, 1)]
-    assert seen(backend, lambda: written(backend, calls)) == first[1:]
+    assert seen(backend, lambda: answered(backend, calls)) == first[1:]
 
 
 def test_repeats_of_a_prompt_are_read_once(llama: Transformers) -> None:
     calls = [Call(Key(f"{i}", repeat=i % 3), Generate(f"{PREAMBLE}{QUESTIONS[i // 3]}", Decoding(6, 1.0))) for i in range(6)]
     backend = with_loaded(llama)
-    shapes = seen(backend, lambda: written(backend, calls))
+    shapes = seen(backend, lambda: answered(backend, calls))
     reading = [shape for shape in shapes if shape[1] > 1 and shape[0] > 1]
     assert [rows for rows, _ in reading[-1:]] == [2]
-    assert len({text(out) for out in written(backend, calls).values()}) == 6
+    assert len({text(out) for out in answered(backend, calls).values()}) == 6
 
 
 def test_rows_that_are_free_are_taken_again(llama: Transformers) -> None:
@@ -164,7 +152,7 @@ def test_which_rows_stand_together_does_not_depend_on_time(llama: Transformers) 
 
     calls = asked(14, (24, 2, 9, 5))
     tight = with_loaded(llama, batch_tokens=40)
-    written(tight, calls)
+    answered(tight, calls)
 
     def slowly() -> Iterator[Output]:
         for batch in tight.batches(calls):
@@ -172,10 +160,10 @@ def test_which_rows_stand_together_does_not_depend_on_time(llama: Transformers) 
                 time.sleep(0.003)
                 yield output
 
-    quick = seen(tight, lambda: written(tight, calls))
+    quick = seen(tight, lambda: answered(tight, calls))
     assert seen(tight, lambda: list(slowly())) == quick
     random.Random(1).shuffle(calls)
-    assert seen(tight, lambda: written(tight, calls)) == quick
+    assert seen(tight, lambda: answered(tight, calls)) == quick
 
 
 def test_prompts_that_begin_otherwise_do_not_stand_between(llama: Transformers) -> None:
@@ -311,7 +299,7 @@ def test_a_written_text_is_cut_too(llama: Transformers) -> None:
     whole = decoded(llama, alone(llama, prompt, 30))
     stops = [whole[start : start + 5] for start in range(0, len(whole) - 5, 7) if "�" not in whole[start : start + 5]]
     calls = [Call(Key(str(i)), Generate(prompt, Decoding(30, stop=(stop,)))) for i, stop in enumerate(stops)]
-    outputs = written(llama, calls)
+    outputs = answered(llama, calls)
     assert len(stops) > 5
     for i, stop in enumerate(stops):
         assert (text(outputs[str(i)]), outputs[str(i)].finish_reason) == (whole[: whole.find(stop)], "stop"), stop
@@ -327,7 +315,7 @@ def test_looking_for_stop_strings_costs_no_more_in_long_texts(llama: Transformer
         return str(plain(self, tokens, **options))
 
     monkeypatch.setattr(type(tokenizer), "decode", counted)
-    written(llama, [Call(Key("x"), Generate(PREAMBLE, Decoding(200, stop=("\n\n\n",))))])
+    answered(llama, [Call(Key("x"), Generate(PREAMBLE, Decoding(200, stop=("\n\n\n",))))])
     assert len(lengths) == 200
     assert sum(lengths) < 200 * 12 + 200
 
@@ -349,7 +337,7 @@ def test_a_stop_string_that_is_a_special_token_ends_its_own_text(language_model:
     model.lm_head.register_forward_hook(lambda _, __, logits: logits.index_copy(-1, swapped, logits[..., [third, 1]]))
     free, held = (Call(Key(name), Generate(prompt, Decoding(6, stop=stop, logprobs=True)))
                   for name, stop in (("free", ("never",)), ("held", ("never", "<|im_start|>"))))
-    outputs = written(backend, [free, held])
+    outputs = answered(backend, [free, held])
     usage = outputs["held"].usage
     assert usage is not None
     assert (outputs["free"].finish_reason, outputs["held"].finish_reason, usage.output_tokens) == ("length", "stop", 3)
@@ -387,17 +375,15 @@ def twin(backend: Transformers, prompt: str, tokens: Sequence[int]) -> list[tupl
 def test_log_probabilities_are_of_the_models_own_distribution(llama: Transformers, options: dict[str, Any]) -> None:
     calls = asked(5, (12, 4), **options, logprobs=True)
     plain = Call(Key("plain"), Generate(f"{PREAMBLE}{QUESTIONS[5]}", Decoding(5)))
-    outputs = written(llama, [*calls, plain])
+    outputs = answered(llama, [*calls, plain])
     for call in calls:
         assert isinstance(call.request, Generate)
-        answer = outputs[call.key.sample_id].answer
-        assert isinstance(answer, Text)
+        answer = written(outputs[call.key.sample_id])
         prompt = str(call.request.prompt)
         wanted = twin(llama, prompt, alone(llama, prompt, call.request.decoding.max_tokens))
         assert answer.token_logprobs == pytest.approx([logprob for logprob, _ in wanted], abs=1e-3)
         assert answer.token_entropies == pytest.approx([entropy for _, entropy in wanted], abs=1e-3)
-    without = outputs["plain"].answer
-    assert isinstance(without, Text)
+    without = written(outputs["plain"])
     assert (without.token_logprobs, without.token_entropies) == (None, None)
 
 
@@ -411,11 +397,11 @@ def test_tokens_behind_a_stop_string_have_none(llama: Transformers) -> None:
     stop = pieces[-1][begin : len(pieces[at + 1]) + 1]
     assert pieces[-1].find(stop) == begin
     [output] = llama.run([Call(Key("x"), Generate(prompt, Decoding(20, stop=(stop,), logprobs=True)))])
-    assert isinstance(output.answer, Text)
-    assert output.answer.text == pieces[-1][:begin]
-    assert output.answer.token_logprobs == pytest.approx([one for one, _ in twin(llama, prompt, tokens)][: at + 1], abs=1e-3)
-    assert output.answer.token_entropies is not None
-    assert len(output.answer.token_entropies) == at + 1
+    answer = written(output)
+    assert answer.text == pieces[-1][:begin]
+    assert answer.token_logprobs == pytest.approx([one for one, _ in twin(llama, prompt, tokens)][: at + 1], abs=1e-3)
+    assert answer.token_entropies is not None
+    assert len(answer.token_entropies) == at + 1
     assert output.usage is not None
     assert output.usage.output_tokens == at + 2
 
@@ -457,10 +443,9 @@ def byte_level(words: Any, whole: bytes) -> list[int]:
 def test_the_end_token_has_none(language_model: Transformers) -> None:
     [output] = language_model.run([Call(Key("x"), Generate(
         "<|im_start|>user\nSay yes.<|im_end|>\n<|im_start|>assistant\nYes.", Decoding(12, logprobs=True)))])
-    assert isinstance(output.answer, Text)
     assert output.usage is not None
     assert output.finish_reason == "stop"
-    assert len(output.answer.token_logprobs or ()) == output.usage.output_tokens - 1
+    assert len(written(output).token_logprobs or ()) == output.usage.output_tokens - 1
 
 
 # ── times, memory, stopping ──
@@ -502,14 +487,14 @@ class Scarce:
 @pytest.mark.parametrize("rows", [1, 3])
 def test_fewer_rows_are_written_where_memory_is_scarce(llama: Transformers, rows: int) -> None:
     calls = asked(7, (9, 3))
-    wanted = {name: text(out) for name, out in written(llama, calls).items()}
+    wanted = {name: text(out) for name, out in answered(llama, calls).items()}
     with Scarce(llama._require().loaded.model, rows):
-        assert {name: text(out) for name, out in written(llama, calls).items()} == wanted
+        assert {name: text(out) for name, out in answered(llama, calls).items()} == wanted
 
 
 def test_memory_that_ends_while_the_prefix_is_read_costs_no_sample(llama: Transformers) -> None:
     calls = asked(7, (9, 3))
-    wanted = {name: text(out) for name, out in written(llama, calls).items()}
+    wanted = {name: text(out) for name, out in answered(llama, calls).items()}
     model = llama._require().loaded.model
     encode = llama._require().loaded.prompts.encode
     common = len(encode(PREAMBLE.rstrip()))
@@ -523,7 +508,7 @@ def test_memory_that_ends_while_the_prefix_is_read_costs_no_sample(llama: Transf
     handle = model.register_forward_pre_hook(check, with_kwargs=True)
     try:
         found: dict[str, str] = {}
-        shapes = seen(backend, lambda: found.update({name: text(out) for name, out in written(backend, calls).items()}))
+        shapes = seen(backend, lambda: found.update({name: text(out) for name, out in answered(backend, calls).items()}))
     finally:
         handle.remove()
     assert found == wanted
