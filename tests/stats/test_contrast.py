@@ -185,10 +185,21 @@ def test_the_order_of_rows_and_the_numbers_of_units_do_not_matter() -> None:
 
 
 def test_hits_pair_by_unit_and_not_by_row() -> None:
-    b, a = np.array([1.0, 0, 0, 1, 1]), np.array([1.0, 1, 0, 0, 1])
-    order = np.array([3, 0, 4, 1, 2])
-    found = means(b[order], a, units=order, units_a=np.arange(5))
-    assert found.hits == means(b, a).hits == (2, 1, 1, 1)
+    b, a = np.array([1.0, 0, 0, 1, 1, 1]), np.array([1.0, 0, 0, 1, 1, 0])
+    order = np.array([2, 1, 0, 5, 4, 3])
+    found = means(b[order], a, units=order, units_a=np.arange(6))
+    assert found.hits == means(b, a).hits == (3, 1, 0, 2)
+
+
+def test_rows_of_a_unit_share_one_vote() -> None:
+    b, units = [1.0, 0, 0, 1, 0.5, 1], [0, 0, 0, 1, 2, 3]  # 1/3, 1, 1/2, 1
+    a, units_a = [0.0, 0, 1, 1, 0, 1, 1], [0, 1, 1, 1, 2, 3, 3]  # 0, 2/3, 0, 1
+    apart = np.array([1 / 3, 1 / 3, 1 / 2, 0.0])
+    for additive in (True, False):
+        found = means(b, a, units=np.array(units), units_a=np.array(units_a), additive=additive, n_bootstrap=4000)
+        assert (found.b, found.a) == (pytest.approx(2.8333333333333335 / 4), pytest.approx(1.6666666666666667 / 4))
+        assert found.error == pytest.approx(stats.sem(apart), rel=1e-6 if additive else 0.05)
+        assert found.n_differing == 3
 
 
 def test_a_unit_that_one_side_misses_is_left_out_and_counted() -> None:
@@ -282,15 +293,17 @@ def test_equal_pairs_are_said_and_have_p_1(additive: bool) -> None:
     # Two standard deviations are as far as a unit goes, and 50 equal units leave 5.8 % that may differ (0.05^(1/50)).
     assert found.lower(0.05) == pytest.approx(-2 * values.std() * (1 - 0.05 ** (1 / 50)), rel=1e-5 if additive else 0.1)
     assert found.needed_n(-0.02, alpha=0.05) is not None
+    assert found.mde() == pytest.approx(2 * values.std() * (1 - 0.025 ** (1 / 50)), rel=1e-5 if additive else 0.1)
 
 
 def test_five_equal_differences_are_no_verdict_and_six_are() -> None:
     for k, certain in ((5, False), (6, True)):
         b = np.zeros(40)
-        b[:k] = 0.5
-        for settings in ({}, {"clusters": np.arange(40) // 1}, {"additive": False}):
-            found = means(b, np.zeros(40), **settings)
+        b[:k] = 1.0
+        for size, settings in ((1.0, {}), (0.5, {}), (1.0, {"units": np.arange(40)}), (0.5, {"additive": False})):
+            found = means(size * b, np.zeros(40), **settings)
             assert found.n_differing == k
+            assert (found.hits is not None) == (size == 1.0)
             assert (found.p_above(0.0) < 0.05) is certain
             assert (found.lower(0.05) > 0) is certain
             assert (found.p_value < 0.05) is False if not certain else found.p_value >= 2 * 0.5**6

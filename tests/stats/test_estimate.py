@@ -95,7 +95,7 @@ def test_other_bounds_only_stretch_it() -> None:
 
 
 def test_hits_in_clusters_are_fewer_trials() -> None:
-    """Pairs of equal hits are half as many trials: the score interval of pairs is Wilson's of the pairs, but for Student's t."""
+    """Pairs of equal hits are half as many trials: the interval is Wilson's of the pairs, but for Student's t."""
     hits = np.repeat([1.0] * 30 + [0.0] * 70, 2)
     result = of(column(*hits), method="wilson", groups=np.arange(200) // 2)
     assert (result.low, result.high) == pytest.approx(wilson(30, 100), abs=0.004)

@@ -22,7 +22,8 @@ def error_of(values, method, groups=None):
     """The error that a Student's interval without bounds was made of."""
     stats = np.column_stack(values) if isinstance(values, tuple) else np.column_stack([values, np.ones(len(values))])
     finish = _ratio if method == "delta" else None
-    found = estimate(stats, lambda s, w: _ratio(w @ s), finish=finish, method=method, groups=groups, rng=np.random.default_rng(0))
+    found = estimate(stats, lambda s, w: _ratio(w @ s), finish=finish, method=method, groups=groups,
+                     rng=np.random.default_rng(0))
     assert found.method == f"{'' if groups is None else 'cluster '}t({method})"
     return found
 

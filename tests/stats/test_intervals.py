@@ -1,7 +1,10 @@
+import math
+
 import pytest
+from scipy import stats as scipy_stats
 
 from harness.errors import UsageError
-from harness.stats.intervals import normal_quantile, wilson
+from harness.stats.intervals import normal_quantile, score_interval, student_quantile, student_tails, wilson
 
 NEWCOMBE_1998 = [
     # Newcombe, Statistics in Medicine 17 (1998), table I, method 3 (score, no continuity correction), 95 %.
@@ -44,3 +47,38 @@ def test_refuses_impossible_counts(hits: int, n: int) -> None:
 def test_refuses_levels_outside() -> None:
     with pytest.raises(UsageError, match="level"):
         wilson(1, 2, level=95)
+
+
+# ── Student's quantile, and the score interval ──────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("dof", [0.5, 1, 1.3, 2, 3, 4.7, 10, 99, 1e3, 9999, 10_001, 1e7])
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.9, 0.95, 0.99, 0.9999])
+def test_student_quantile_equals_scipy(dof: float, level: float) -> None:
+    assert student_quantile(level, dof) == pytest.approx(scipy_stats.t(dof).ppf((1 + level) / 2), rel=1e-9)
+    assert student_tails(student_quantile(level, min(dof, 1e4)), min(dof, 1e4)) == pytest.approx(1 - level, rel=1e-9)
+
+
+def test_student_quantile_of_many_is_the_normal_one() -> None:
+    assert student_quantile(0.95, math.inf) == normal_quantile(0.95)
+    assert student_tails(0.0, 5) == 1.0
+    for dof in (0.0, -1.0, math.nan):
+        with pytest.raises(UsageError, match="dof must be positive"):
+            student_quantile(0.95, dof)
+
+
+def test_score_interval_of_hits_is_wilsons() -> None:
+    z, error = normal_quantile(0.95), math.sqrt(81 / 263 * (1 - 81 / 263) / 263)
+    assert score_interval(81 / 263, error, z) == pytest.approx(wilson(81, 263), rel=1e-12)
+    low, high = wilson(81, 263)
+    stretched = score_interval(100 * 81 / 263 - 50, 100 * error, z, (-50.0, 50.0))
+    assert stretched == pytest.approx((100 * low - 50, 100 * high - 50))
+
+
+def test_score_interval_stays_inside() -> None:
+    low, high = score_interval(0.999, 0.3, 12.7)
+    assert 0.0 <= low < 0.01
+    assert 0.999 < high <= 1.0
+    for value, error in ((0.0, 0.1), (1.0, 0.1), (0.5, 0.0), (0.5, math.nan)):
+        with pytest.raises(UsageError, match="score_interval"):
+            score_interval(value, error, 1.96)

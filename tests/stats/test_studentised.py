@@ -58,7 +58,7 @@ def test_the_mean_of_normal_values_gets_students_interval() -> None:
 
 
 def test_replicates_without_spread_are_infinitely_far() -> None:
-    """One hit of 20: a resample without it has no spread and lies below; that is 36 % of them, so that there is no upper end."""
+    """One hit of 20: a resample without it has no spread and lies below; they are 36 %, so that there is no upper end."""
     found = studentised(ratio, np.column_stack([np.eye(20)[0], np.ones(20)]), n_bootstrap=4000, rng=np.random.default_rng(0))
     assert (found.t == -math.inf).mean() == pytest.approx(0.95**20, abs=0.03)
     low, high = found.interval()
@@ -107,9 +107,10 @@ def test_studentised_strata_add_up_their_variances() -> None:
     values = np.where(STRATA == 0, 100.0, 0.0) + np.arange(10) ** 2
     rows = np.column_stack([values, np.ones(10)])
     found = studentised(ratio, rows, strata=STRATA, n_bootstrap=50, rng=np.random.default_rng(6))
-    parts = [values[STRATA == s] for s in (0, 1)]
+    members = [np.flatnonzero(s == STRATA) for s in (0, 1)]
+    parts = [values[rows_of] for rows_of in members]
     assert found.error == pytest.approx(math.sqrt(sum(len(p) * p.var(ddof=1) for p in parts)) / 10, rel=1e-6)
     weights = next(resample_weights(10, 50, np.random.default_rng(6), strata=STRATA))[0]
-    drawn = [np.repeat(p, weights[STRATA == s].astype(int)) for s, p in enumerate(parts)]
+    drawn = [np.repeat(values[rows_of], weights[rows_of].astype(int)) for rows_of in members]
     error = math.sqrt(sum(len(p) * p.var(ddof=1) for p in drawn)) / 10
     assert found.t[0] == pytest.approx((sum(p.sum() for p in drawn) / 10 - values.mean()) / error, rel=1e-5)
