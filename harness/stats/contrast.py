@@ -184,7 +184,7 @@ def contrast(
     n_differing = len(differing(*sums))
     if reason is not None:
         return work.nothing(reason, n_differing, hits)
-    return work.of_spread(spread_of(function, pairs, sums, scale, rng), n_differing)
+    return work.of_spread(spread_of(function, pairs, sums, scale, rng), n_differing, _rows(pairs, finish, a_value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,10 +230,12 @@ class _Work:
             only_b + only_a, hits, 0.0, tests, few, self._limits(),
         )
 
-    def of_spread(self, spread: Spread, n_differing: int) -> Contrast:
+    def of_spread(self, spread: Spread, n_differing: int, rows: FloatArray | None) -> Contrast:
+        """``rows``: the value of each row of ``a``, where the value is their mean."""
         difference, n = self.b - self.scale * self.a, self.pairs.n_clusters
         reach = max(_width(self.bounds), 2 * spread.deviation)
-        few = FewDiffer(n_differing, n, reach or None, (1 - self.scale) * self.a)
+        fall, rise = self._room(rows)
+        few = FewDiffer(n_differing, n, reach or None, (1 - self.scale) * self.a, fall, rise)
         main: list[OneSided] = [Student(difference, spread.error, n - 1.0)]
         if spread.shape is not None:
             main.append(Student(difference, spread.error, spread.shape.dof, spread.shape.skew))
@@ -252,12 +254,28 @@ class _Work:
             n_groups=pairs.n_clusters if pairs.is_clustered else None, reason=reason,
         )
 
+    def _room(self, rows: FloatArray | None) -> tuple[float | None, float | None]:
+        """How far a mean can fall and rise if all its rows went to the end of the range; others than ``a`` has are left out of
+        account."""
+        low, high = self.bounds
+        if rows is None:
+            return None, None
+        return None if low is None else float(rows.max()) - low, None if high is None else high - float(rows.min())
+
     def _limits(self) -> tuple[float, float]:
         """Of the difference, from those of the value."""
         low, high = self.bounds
         if low is None or high is None or self.scale < 0:
             return -math.inf, math.inf
         return low - self.scale * high, high - self.scale * low
+
+
+def _rows(pairs: Pairs, finish: Finish | None, a: float) -> FloatArray | None:
+    """The value of each row of ``a``, if its value is their mean and each row is a unit and a cluster."""
+    if finish is None or not pairs.is_plain:
+        return None
+    rows = np.asarray(finish(pairs.a.stats))
+    return rows if np.isfinite(rows).all() and math.isclose(rows.mean(), a, rel_tol=1e-9, abs_tol=1e-12) else None
 
 
 def _hits(pairs: Pairs, finish: Finish, b: float, a: float) -> Counts | None:

@@ -129,25 +129,28 @@ class FewDiffer:
     as large as the margin needs more differing clusters than there are, it is excluded by their number: ``reach`` is the
     difference that all clusters together could make, so that ``distance / reach`` of them must differ, and the exact binomial
     test says how likely it is to see so few. ``without`` is the difference if none differ. It is what lets a thousand equal
-    pairs exclude a drop, and lets twenty exclude nothing. ``reach`` None: unknown.
+    pairs exclude a drop, and lets twenty exclude nothing. ``reach`` None: unknown. ``fall`` and ``rise``: how far it can go
+    that way, where that is less (what is near its lower bound cannot fall far).
     """
 
     differing: int
     n: int
     reach: float | None
     without: float = 0.0
+    fall: float | None = None
+    rise: float | None = None
 
     def p_above(self, margin: float) -> float:
-        return self._p(self.without - margin)
+        return self._p(self.without - margin, self._down)
 
     def p_below(self, margin: float) -> float:
-        return self._p(margin - self.without)
+        return self._p(margin - self.without, self._up)
 
     def lower(self, alpha: float) -> float:
-        return self.without - self._distance(alpha)
+        return self.without - self._distance(alpha, self._down)
 
     def upper(self, alpha: float) -> float:
-        return self.without + self._distance(alpha)
+        return self.without + self._distance(alpha, self._up)
 
     def p_two_sided(self) -> float:
         """How likely it is that all that differ point to one side, whichever."""
@@ -156,10 +159,11 @@ class FewDiffer:
     def needed_n(self, margin: float, alpha: float) -> int | None:
         """Clusters needed to exclude ``margin`` if the same share of them differs, each as it pleases; None if unknown."""
         distance = abs(self.without - margin)
-        if not distance or (self.differing == 0 and not self.reach):
+        reach = self._down if margin < self.without else self._up
+        if not distance or (self.differing == 0 and not reach):
             return None
         factor = 1.0
-        while self._grown(factor)._p(distance) >= alpha:
+        while self._grown(factor)._p(distance, reach) >= alpha:
             factor *= 1.02
             if self.differing == 0 and factor * self.n > 2**53:
                 return None
@@ -168,19 +172,27 @@ class FewDiffer:
     def _grown(self, factor: float) -> FewDiffer:
         return FewDiffer(math.ceil(self.differing * factor), math.ceil(self.n * factor), self.reach)
 
-    def _p(self, distance: float) -> float:
-        if distance <= 0 or not self.reach:
+    @property
+    def _down(self) -> float | None:
+        return self.reach if self.fall is None else self.fall
+
+    @property
+    def _up(self) -> float | None:
+        return self.reach if self.rise is None else self.rise
+
+    def _p(self, distance: float, reach: float | None) -> float:
+        if distance <= 0 or not reach:
             return self._floor()
-        if distance > self.reach:
+        if distance > reach:
             return 0.0
         from scipy.special import bdtr
 
-        return min(self._floor(), float(bdtr(self.differing, self.n, distance / self.reach)))
+        return min(self._floor(), float(bdtr(self.differing, self.n, distance / reach)))
 
-    def _distance(self, alpha: float) -> float:
+    def _distance(self, alpha: float, reach: float | None) -> float:
         if self._floor() < alpha:
             return -math.inf
-        return self.reach * highest_share(self.differing, self.n, alpha) if self.reach else math.inf
+        return reach * highest_share(self.differing, self.n, alpha) if reach else math.inf
 
     def _floor(self) -> float:
         return 0.5**self.differing if self.differing >= _FEW else self.p_two_sided()

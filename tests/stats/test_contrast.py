@@ -322,8 +322,8 @@ def test_a_relative_drop_is_asked_for_by_scale() -> None:
     a = rng.random(2000) + 0.5
     same = means(a, a, scale=0.98, bounds=(0.0, 2.0))
     assert same.difference.value == pytest.approx(0.02 * a.mean())
-    # equal pairs: 2 % of 1 is excluded by 2,000 of which none differs, if a unit moves by no more than 2
-    assert same.p_above(0.0) == pytest.approx((1 - 0.02 * a.mean() / 2) ** 2000, rel=1e-3)
+    # equal pairs: 2 % of 1 is excluded by 2,000 of which none differs, if a unit falls by no more than the largest value
+    assert same.p_above(0.0) == pytest.approx((1 - 0.02 * a.mean() / a.max()) ** 2000, rel=1e-3)
     few = means(a[:40], a[:40], scale=0.98, bounds=(0.0, 2.0))
     assert few.p_above(0.0) > 0.5
     assert few.needed_n(0.0, alpha=0.05) is not None
@@ -427,3 +427,14 @@ def test_what_does_not_fit_is_refused() -> None:
                  lambda: means([1, 2], [1, 2], level=1.0), lambda: means([1, 2], [1, 2], scale=math.nan)):  # fmt: skip
         with pytest.raises(UsageError):
             call()
+
+
+def test_equal_pairs_with_low_values_exclude_a_drop_that_they_cannot_make() -> None:
+    values = np.linspace(0.0, 0.26, 36)
+    stats = np.column_stack([values, np.ones(36)])
+    found = contrast(
+        stats, stats, lambda rows, weights: mean(weights @ rows), finish=mean, bounds=(0.0, 1.0), rng=np.random.default_rng(0)
+    )
+    share = 1 - 0.05 ** (1 / 36)
+    assert found.lower(0.05) == pytest.approx(-0.26 * share)
+    assert found.upper(0.05) == pytest.approx(1.0 * share)

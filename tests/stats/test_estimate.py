@@ -154,7 +154,7 @@ def test_aggregate_and_finish_agree(bounds: tuple[float, float | None]) -> None:
 
 
 def test_many_units_are_left_out_in_random_groups() -> None:
-    """The jackknife of 200 groups of units gives the shape that 1,000 units give; replicates are the same."""
+    """The jackknife of 100 groups of units gives the shape that 1,000 units give; replicates are the same."""
     values = np.random.default_rng(4).exponential(size=1000)
     fast = of(column(*values), bounds=(0.0, None))
     slow = of(column(*values), bounds=(0.0, None), finish=None)

@@ -109,3 +109,15 @@ def test_equal_pairs_exclude_what_would_show() -> None:
     assert FewDiffer(0, 20, 1.0).needed_n(0.0, 0.05) is None
     # 3 of 100 differ: with 167 and more, 6 would.
     assert FewDiffer(3, 100, None).needed_n(-0.02, 0.05) in range(167, 175)
+
+
+def test_what_is_low_cannot_fall_far() -> None:
+    few = FewDiffer(0, 36, 1.0, fall=0.25, rise=0.9)
+    share = 1 - 0.05 ** (1 / 36)  # of the population may differ, none of 36 having done so
+    assert few.lower(0.05) == pytest.approx(-0.25 * share)
+    assert few.upper(0.05) == pytest.approx(0.9 * share)
+    assert few.p_above(-0.05) == pytest.approx((1 - 0.05 / 0.25) ** 36)
+    assert few.p_below(0.05) == pytest.approx((1 - 0.05 / 0.9) ** 36)
+    assert few.p_above(-0.3) == 0.0
+    assert few.needed_n(-0.05, 0.05) == 36
+    assert few.needed_n(0.02, 0.05) in range(133, 139)

@@ -127,14 +127,28 @@ def test_sparse_counts_are_the_same_as_dense_ones() -> None:
         assert (thin.value, thin.error, thin.p_value) == pytest.approx((dense.value, dense.error, dense.p_value))
 
 
-def test_pairs_are_exchanged_within_themselves() -> None:
-    """Two units whose texts differ wildly between units, and not at all within: nothing to see in pairs."""
-    b = np.array([[9.0, 1.0, 0.0], [0.0, 1.0, 9.0]] * 20)
+def differing_units() -> tuple[np.ndarray, np.ndarray]:
+    """Units that are all about something else, one word of each replaced by word 0: a little, everywhere, in one direction."""
+    b = np.zeros((40, 41))
+    b[np.arange(40), np.arange(1, 41)] = rng(5).integers(5, 60, 40)
     a = b.copy()
-    a[0] = [8.0, 2.0, 0.0]
+    b[np.arange(40), np.arange(1, 41)] -= 1
+    b[:, 0] += 1
+    return b, a
+
+
+def test_pairs_are_exchanged_within_themselves() -> None:
+    b, a = differing_units()
     apart = distance_of_shares(b, a, JS, is_paired=True, reach=1.0, rng=rng())
-    assert apart.p_value == 1.0  # either way round it is the same distance
-    assert apart.tests.p_above(0.0) > 0.3
+    assert apart.p_value == pytest.approx(1 / 500)
+    assert (distance_of_shares(b, a, JS, is_paired=False, reach=1.0, rng=rng()).p_value or 0) > 0.5
+
+
+def test_pairs_are_drawn_together() -> None:
+    """What the units are like is the same on both sides, and no error of the distance."""
+    b, a = differing_units()
+    errors = [distance_of_shares(b, a, JS, is_paired=is_paired, reach=1.0, rng=rng()).error for is_paired in (True, False)]
+    assert errors[0] < errors[1] / 5
 
 
 def test_equal_pairs_are_as_sure_as_they_are_many() -> None:
