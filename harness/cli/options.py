@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run: path, id or its beginning, latest, latest~1, latest:CONFIG.")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run: path, id or its beginning, latest, latest~1, latest:CONFIG, baseline:NAME.")
+]
 Results = Annotated[Path, typer.Option("--results", help="The folder of the runs.", show_default=True)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")]
 Overrides = Annotated[

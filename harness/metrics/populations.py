@@ -103,13 +103,20 @@ class PopulationStability(_TwoSamples):
     def between(self, given: FloatArray, true: FloatArray) -> float:
         if not len(given) or not len(true):
             return float("nan")
-        if self.scheme == "quantile":
-            cuts = np.unique(np.quantile(true, np.arange(1, self.bins) / self.bins))
-        else:
-            cuts = np.unique(np.linspace(true.min(), true.max(), self.bins + 1)[1:-1])
+        cuts = self.cuts(true)
         counts = [np.bincount(np.searchsorted(cuts, side, side="left"), minlength=len(cuts) + 1) for side in (given, true)]
-        a, e = (np.maximum(count / count.sum(), self.floor) for count in counts)
-        return float(((a - e) * np.log(a / e)).sum())
+        return float(self.of_shares(*(count / count.sum() for count in counts)))
+
+    def cuts(self, true: FloatArray) -> FloatArray:
+        """Where one bin ends, that value included, and the next begins."""
+        if self.scheme == "quantile":
+            return np.unique(np.quantile(true, np.arange(1, self.bins) / self.bins))
+        return np.unique(np.linspace(true.min(), true.max(), self.bins + 1)[1:-1])
+
+    def of_shares(self, given: FloatArray, true: FloatArray) -> FloatArray:
+        """``shares float64[..., bins] -> float64[...]``."""
+        a, e = np.maximum(given, self.floor), np.maximum(true, self.floor)
+        return np.asarray(((a - e) * np.log(a / e)).sum(axis=-1))
 
 
 # ── of vectors ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -145,7 +152,7 @@ class MaximumMeanDiscrepancy(ReferencePool):
 
     def ready(self, sets: TwoSets) -> Kernelled:
         """With the bandwidth, the mean within the reference set, and the mean kernel of each vector with that set."""
-        width = scaled(self.bandwidth, -sets.exponent) if self.bandwidth else _median_distance(sets)
+        width = self._width(sets)
         if not len(sets.vectors) or not len(sets.reference) or not width > 0:
             return Kernelled(sets.vectors, float("nan"))
         seen = [_gaussian(squared, width).mean(axis=1) for _, squared in distance_blocks(sets.vectors, sets.reference)]
@@ -155,6 +162,17 @@ class MaximumMeanDiscrepancy(ReferencePool):
         if not len(rows) or not pool.width > 0:
             return float("nan")
         return self._within(pool.vectors[rows], pool.width) + pool.within - 2 * float(pool.seen[rows].mean())
+
+    def kernel(self, first: FloatArray, second: FloatArray) -> FloatArray:
+        """``float64[n + m, n + m]`` of the vectors of both; NaN where there is no bandwidth."""
+        sets = TwoSets.of(first, second)
+        both, width = np.concatenate([sets.vectors, sets.reference]), self._width(sets)
+        if not width > 0:
+            return np.full((len(both), len(both)), np.nan)
+        return np.concatenate([_gaussian(squared, width) for _, squared in distance_blocks(both, both)])
+
+    def _width(self, sets: TwoSets) -> float:
+        return scaled(self.bandwidth, -sets.exponent) if self.bandwidth else _median_distance(sets)
 
     def _within(self, vectors: FloatArray, width: float) -> float:
         if self.estimator == "unbiased":
