@@ -49,7 +49,7 @@ class Metric:
     family : the section of the catalogue.
     summary : one line for ``harness list metrics``.
     needs : what samples and answers must have, out of ``text references target choices label probabilities logprobs
-        likelihoods ranking qrels number vectors tags ratings contexts slices timing usage``; ``a|b``: one of the two.
+        likelihoods ranking qrels number vectors tags ratings outcomes contexts slices timing usage``; ``a|b``: one of the two.
     higher_is_better, bounds, unit : direction, closed range (None = unbounded on that side), unit of the value.
     interval : how the interval is made. ``wilson`` only where every row is a hit or a miss.
     columns : names of the columns of ``Scores.stats``.
@@ -57,6 +57,7 @@ class Metric:
     scope : ``sample`` if chunks of samples can be scored one by one, ``corpus`` if all are needed at once.
     function : the plain function beside it, where that has another name than the metric.
     example : a spec that can be typed, for a metric that its name alone does not make (``group_gap(accuracy)``).
+    fits_outputs : something is fitted to the outputs, so that those of two systems are never scored in one call.
     sees_errors : it is handed failed outputs too (those with ``error``): rates of errors are about them.
     formula : the value in one line, as one would write it on a board.
     reference : the implementation that it equals, with the function's name, or ``hand-worked``.
@@ -77,6 +78,7 @@ class Metric:
     scope: ClassVar[Scope] = "sample"
     function: ClassVar[str] = ""
     example: ClassVar[str] = ""
+    fits_outputs: ClassVar[bool] = False
     sees_errors: ClassVar[bool] = False
     formula: ClassVar[str] = ""
     reference: ClassVar[str] = ""

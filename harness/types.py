@@ -295,8 +295,23 @@ class Ratings:
     ratings: tuple[float | str | None, ...]
 
 
-Answer: TypeAlias = Text | Likelihoods | Ranking | Vectors | Label | Labels | Number | Tags | Ratings
-ANSWER_TYPES: tuple[type, ...] = (Text, Likelihoods, Ranking, Vectors, Label, Labels, Number, Tags, Ratings)
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What came of one assignment in an experiment: numbers by name under a variant, None where there is none.
+
+    ``covariates`` were known before the assignment. ``control`` names the variant that the others are compared with and
+    ``expected`` is the share of units that this variant was to get, where the log's owner says so.
+    """
+
+    variant: str
+    outcomes: Mapping[str, float | None]
+    covariates: Mapping[str, float | None] = field(default_factory=dict)
+    control: str | None = None
+    expected: float | None = None
+
+
+Answer: TypeAlias = Text | Likelihoods | Ranking | Vectors | Label | Labels | Number | Tags | Ratings | Outcomes
+ANSWER_TYPES: tuple[type, ...] = (Text, Likelihoods, Ranking, Vectors, Label, Labels, Number, Tags, Ratings, Outcomes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,13 +353,15 @@ class Scores:
 
     ``detail`` holds what is shown beside a sample and not aggregated (a list with one entry a row). ``bound`` is the metric
     that these statistics are for, where it had to take the outputs themselves with it (their rows then number what it holds);
-    None: the metric that made them.
+    None: the metric that made them. Rows in ``left_out`` (NaN too) are no part of what is measured, such as those that a
+    threshold was chosen on: they count neither as scored nor as missing.
     """
 
     stats: FloatArray
     missing: Mapping[int, str] = field(default_factory=dict)
     detail: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     bound: Any = field(default=None, compare=False, repr=False)
+    left_out: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if self.stats.ndim != 2:

@@ -94,4 +94,5 @@ def _print_ending(run: api.Run, results: Path) -> None:
     out.print(Text(f"{run.run_id}: finished in {seconds:.1f} s"), soft_wrap=True)
     out.print(Text(f"{run.path}: {files}"), soft_wrap=True)
     words = ["show", run.run_id, "--samples", *(["--failed"] if missing_lines(run.record) else [])]
-    print_next(typed(*words, results=results))
+    gated = [typed("gate", run.run_id, results=results)] if run.record.config.get("gate") else []
+    print_next(*gated, typed(*words, results=results))

@@ -53,6 +53,8 @@ def command(
     out.print()
     for note in checked.plan.notes:
         out.print(Text(f"note: {note}", style="dim"), soft_wrap=True)
+    for warning in checked.warnings:
+        out.print(Text(f"warning: {warning}", style="yellow"), soft_wrap=True)
     out.print(Text(f"{path} is valid: {_count(len(checked.plan.units), 'unit')} of model × task to run"), soft_wrap=True)
     words = [word for override in overrides or () for word in ("--set", override)]
     print_next(typed("run", str(path), *words))
@@ -78,6 +80,7 @@ def _document(checked: api.Checked) -> dict[str, Any]:
     return {
         "name": config.name, "path": str(config.path), "plan_hash": plan.plan_hash, "tasks": tasks, "models": models,
         "prompts": prompts, "notes": list(plan.notes),
+        "warnings": list(checked.warnings),
     }  # fmt: skip
 
 

@@ -107,7 +107,7 @@ class GroupedMetric(Metric):
             else:
                 codes[row] = self.labels.index(group)
         bound = None if inner.bound is None else dataclasses.replace(self, metric=inner.bound)
-        return Scores(np.column_stack([codes, inner.stats]), missing, bound=bound)
+        return Scores(np.column_stack([codes, inner.stats]), missing, bound=bound, left_out=inner.left_out)
 
     def why_undefined(self, stats: FloatArray) -> str | None:
         values = self.by_group(stats, np.ones((1, len(stats))))[:, 0]

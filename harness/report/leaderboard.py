@@ -6,11 +6,11 @@ Schema history of ``leaderboard.json``: 1 (0.1.0) the first.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.report.blocks import Block, blocks, footnotes
+from harness.report.markdown import grid, plain_text
 from harness.store import pretty, write_atomically
 from harness.types import RunRecord
 
@@ -26,11 +26,11 @@ def write_leaderboard(folder: Path, record: RunRecord) -> None:
 
 def leaderboard_markdown(record: RunRecord) -> str:
     """The leaderboard as Markdown that reads well as it is: padded tables, notes as a list."""
-    parts = [f"# {_plain(record.name)}", _heading(record)]
+    parts = [f"# {plain_text(record.name)}", _heading(record)]
     parts += [_table(block) for block in blocks(record)]
     notes = footnotes(record)
     if notes:
-        parts.append("\n".join(f"- {_plain(note)}" for note in notes))
+        parts.append("\n".join(f"- {plain_text(note)}" for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
@@ -78,17 +78,4 @@ def _table(block: Block) -> str:
         header.append("mean rank")
         for cells, row in zip(rows, block.rows):
             cells.append(row.mean_rank_text(with_count=not block.is_even))
-    return _grid([[_plain(cell).replace("|", "\\|") for cell in line] for line in (header, *rows)])
-
-
-def _grid(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    header, *rows = [[cell.ljust(width) for cell, width in zip(line, widths)] for line in lines]
-    marks = ["-" * width for width in widths]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, marks, *rows))
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown leaves as it is: one line, no HTML, no emphasis or links out of names."""
-    escaped = "".join(f"\\{char}" if char in "\\`*<>" else char for char in " ".join(text.split()))
-    return escaped.replace("](", "]\\(")
+    return grid([[plain_text(cell) for cell in line] for line in (header, *rows)])

@@ -57,6 +57,14 @@ def test_a_table_worst_first_with_what_explains_it(runs: Path, harness: Harness)
     assert lines[-1] == "next: harness compare latest:base latest:cand --flips capitals"
 
 
+def test_a_narrow_terminal_keeps_names_whole(runs: Path, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "75")
+    lines = harness("compare", "latest:base", "latest:cand").out.splitlines()
+    assert lines[3].split() == ["verdict", "task", "metric", "a", "b", "b", "-", "a", "adjusted"]
+    assert lines[4].split()[:4] == ["worse", "capitals", "exact_match", "↑*"]
+    assert re.fullmatch(r" +\[-0\.\d+, -0\.\d+\] *", lines[5])
+
+
 def test_json_and_nothing_else(runs: Path, harness: Harness) -> None:
     document = harness("compare", "latest:base", "latest:cand", "--json").json
     assert document["schema"] == 1
@@ -169,3 +177,14 @@ def test_as_a_function() -> None:
 
     assert "compare" in harness.__all__
     assert callable(harness.compare)
+
+
+def test_the_markdown_is_the_golden_one(runs: Path, harness: Harness, project_root: Path) -> None:
+    """``tests/golden/compare.md``: checked by eye, its numbers against the tests above."""
+    (runs / "cand.jsonl").rename(runs / "kept.jsonl")
+    write_lines(runs / "cand.jsonl", [{"id": f"q{i}", "text": f"yes{i}" if i < 33 else "no, not at all"} if i != 50 else
+                                      {"id": "q50", "error": "time out"} for i in range(61)])  # fmt: skip
+    assert harness("run", "cand.yaml", "--quiet", "--json", "--set", "level=0.9", "--set", "max_missing=0.1").code == 0
+    text = ids_as_letters(harness("compare", "latest:base", "latest:cand", "--markdown").out)
+    text = re.sub(r"content [0-9a-f]{32} → [0-9a-f]{32}", "content X → Y", text)
+    assert text == (project_root / "tests" / "golden" / "compare.md").read_text(encoding="utf-8")

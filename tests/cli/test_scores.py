@@ -107,7 +107,7 @@ def test_everything_fits_into_80_columns(harness: Harness, folder: Path, monkeyp
 def test_direction_unit_and_which_interval_is_whose(harness: Harness, folder: Path) -> None:
     said = harness("score", "accuracy", "f1", "-p", "predictions.csv", "--n-bootstrap", "5").out.splitlines()
     assert said[1].split()[:3] == ["accuracy", "↑", "0.6250"]  # 5 of 8
-    assert said[-1] == "intervals: accuracy: wilson; f1: bootstrap(percentile, 5), seed 0"
+    assert said[-1] == "intervals: accuracy: wilson; f1: bootstrap(score, 5), seed 0"
     said = harness("score", "bleu", "ter", "-p", "outputs.txt", "-r", "references.txt", "--n-bootstrap", "5").out.splitlines()
     assert said[1].split()[3] == "points"
     assert said[2].split()[1] == "↓"

@@ -85,9 +85,9 @@ def test_columns_of_a_table_and_scores(folder: Path) -> None:
 
 def test_level_seed_and_resamplings_reach_the_interval(folder: Path) -> None:
     settings = ("--level", "0.9", "--n-bootstrap", "50", "--seed", "3")
-    done = harness("score", "rouge_l", "-p", "hyp.txt", "-r", "ref.txt", *settings, cwd=folder)
+    done = harness("score", "ter", "rouge_l", "-p", "hyp.txt", "-r", "ref.txt", *settings, cwd=folder)
     assert "90 % interval" in done.stdout
-    assert done.stdout.splitlines()[-1] == "intervals: bootstrap(percentile, 50), seed 3"
+    assert done.stdout.splitlines()[-1] == "intervals: ter: bootstrap(bca, 50); rouge_l: score(delta), seed 3"
 
 
 def test_a_metric_wins_over_a_file_of_its_name(folder: Path) -> None:

@@ -301,7 +301,7 @@ def test_repeats_of_one_are_enough_to_compare_by_resampling() -> None:
     names = [f"s{i // 2}" for i in range(160)]
     a, b = [*[1.0, NAN] * 40, *[0.0, NAN] * 40], [*[0.0, 0.0] * 40, *[1.0, 0.0] * 40]
     given = [contender(name, row, metric=Hits(), samples=names) for name, row in [("a", a), ("b", b)]]
-    assert [one.estimate.method for one in given] == ["wilson", "bootstrap(percentile, 50)"]
+    assert [one.estimate.method for one in given] == ["wilson", "score(delta)"]
     assert ranks(*given) == ranks(*given[::-1]) == A_AHEAD
 
 

@@ -18,6 +18,7 @@ from harness.types import (
     Labels,
     Likelihoods,
     Number,
+    Outcomes,
     Output,
     Ranking,
     Ratings,
@@ -214,6 +215,12 @@ def _distributions(rng: random.Random, i: int) -> tuple[dict[str, Any], Answer, 
     return {"target": share()}, Label("a", share()), Label("a", share())
 
 
+def _assignments(rng: random.Random, i: int) -> tuple[dict[str, Any], Answer, Answer]:
+    variant = "new" if (i // 4) % 2 else "control"
+    answers = [Outcomes(variant, {"revenue": rng.gauss(3.0 + (variant == "new"), 1.0)}, {"before": rng.random()}) for _ in "ab"]
+    return {}, answers[0], answers[1]
+
+
 _MAKERS: dict[str, Callable[[random.Random, int], Any]] = {
     "texts": _texts,
     "labels": _labels,
@@ -230,4 +237,5 @@ _MAKERS: dict[str, Callable[[random.Random, int], Any]] = {
     "pairs of vectors": _vectors(2, lambda rng, i: float(i % 2)),
     "triplets": _vectors(3, lambda rng, i: 1.0),
     "masks": _masks,
+    "assignments": _assignments,
 }
