@@ -45,7 +45,7 @@ class Once:
 
 
 def resample_weights(
-    n_units: int, n_replicates: int, rng: np.random.Generator, *, block_bytes: int = BLOCK_BYTES
+    n_units: int, n_replicates: int, rng: np.random.Generator, *, strata: IntArray | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[FloatArray]:
     """How often each unit is drawn in each replicate of ``n_units`` draws with replacement.
 
@@ -54,11 +54,16 @@ def resample_weights(
     the blocks: the same seed and number of units give the same weights for every metric and model. Few units are drawn and
     counted; the counts of many are drawn as Poisson numbers and topped up, which is several times as fast (see _ManyUnits).
 
-    Raises UsageError unless ``n_units`` and ``n_replicates`` are positive.
+    With ``strata``, the stratum of each unit, ``0..S-1``, units are drawn inside each: as many as it has, by a generator of its
+    own that ``rng`` spawns.
+
+    Raises UsageError unless ``n_units`` and ``n_replicates`` are positive and every unit has a stratum.
     """
     if n_units < 1 or n_replicates < 1:
         raise UsageError(f"resample_weights: needs at least one unit and one replicate, got {n_units} and {n_replicates}")
-    for block in _blocks(n_units, n_replicates, rng, block_bytes):
+    if strata is not None and (strata.shape != (n_units,) or strata.min() < 0):
+        raise UsageError(f"resample_weights: strata must give a number >= 0 for each of {n_units} units, got {strata.shape}")
+    for block in _drawn(n_units, n_replicates, rng, block_bytes, strata):
         yield block.copy()
 
 
@@ -68,6 +73,7 @@ def replicates(
     *,
     groups: IntArray | None = None,
     weights: FloatArray | None = None,
+    strata: IntArray | None = None,
     finish: Finish | None = None,
     n_bootstrap: int = 1000,
     rng: np.random.Generator,
@@ -75,8 +81,9 @@ def replicates(
     """The values of ``n_bootstrap`` resamplings, ``float64[n_bootstrap]``; NaN where a resampling leaves them undefined.
 
     ``groups`` gives each row the number of its cluster, ``0..G-1`` with none left out: whole clusters are drawn, as many
-    as there are; None draws rows. ``weights`` are the rows' weights inside one cluster (1 / repeats), None: 1. With
-    ``finish`` the rows are summed to clusters once and a replicate costs one row of a matrix product.
+    as there are; None draws rows. ``weights`` are the rows' weights inside one cluster (1 / repeats), None: 1. ``strata``, the
+    stratum of each cluster (row), draws inside each (:func:`resample_weights`). With ``finish`` the rows are summed to clusters
+    once and a replicate costs one row of a matrix product.
 
     Two systems with the same clusters and generators in the same state get paired replicates: their differences are the
     paired bootstrap.
@@ -84,11 +91,11 @@ def replicates(
     n_units = len(stats) if groups is None else int(groups.max(initial=-1)) + 1
     if finish is not None:
         sums = _group_sums(stats, groups, weights, n_units)
-        blocks = (finish(drawn @ sums) for drawn in _blocks(n_units, n_bootstrap, rng, _SUMMED_BYTES))
+        blocks = (finish(drawn @ sums) for drawn in _drawn(n_units, n_bootstrap, rng, _SUMMED_BYTES, strata))
     else:
         values = aggregate.over(stats) if isinstance(aggregate, Once) else partial(aggregate, stats)
         size = (_DRAWN_BYTES if isinstance(aggregate, Once) else BLOCK_BYTES) * n_units // max(len(stats), 1)
-        blocks = (values(_row_weights(drawn, groups, weights)) for drawn in _blocks(n_units, n_bootstrap, rng, size))
+        blocks = (values(_row_weights(drawn, groups, weights)) for drawn in _drawn(n_units, n_bootstrap, rng, size, strata))
     return np.concatenate([np.array(block, dtype=np.float64) for block in blocks])  # copies: a block is written over
 
 
@@ -101,6 +108,23 @@ def percentile_interval(values: FloatArray, level: float = 0.95) -> tuple[float,
         return float("nan"), float("nan")
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _drawn(
+    n_units: int, n_replicates: int, rng: np.random.Generator, block_bytes: int, strata: IntArray | None
+) -> Iterator[FloatArray]:
+    """The blocks of :func:`resample_weights`, each valid until the next."""
+    if strata is None:
+        yield from _blocks(n_units, n_replicates, rng, block_bytes)
+        return
+    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
+    rows = max(1, min(block_bytes // (8 * n_units), n_replicates))
+    parts = [_blocks(len(each), n_replicates, own, rows * 8 * len(each)) for each, own in zip(members, rng.spawn(len(members)))]
+    for drawn in zip(*parts):
+        block = np.empty((len(drawn[0]), n_units))
+        for each, part in zip(members, drawn):
+            block[:, each] = part
+        yield block
 
 
 def _blocks(n_units: int, n_replicates: int, rng: np.random.Generator, block_bytes: int) -> Iterator[FloatArray]:

@@ -4,6 +4,9 @@ Resampling n of n with replacement leaves about 37 % of the units out and double
 far below that of the data, and no percentile of it covers the value. A half has no duplicates that the data does not have. Its
 value is that of a smaller sample, so that only its spread is used: a mean over n/2 of n units varies, given the data, exactly
 as much as a mean over n units varies between samples (Shao and Wu 1989, Annals of Statistics 17).
+
+What the interval covers is the value that samples of this size have on average, not that of endless text. It does so in 93 of
+100 draws of 60 texts (distinct-2, self-BLEU; uniformity: 97), and is too wide for largest gaps (mce: by half).
 """
 
 from __future__ import annotations

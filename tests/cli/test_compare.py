@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
+from harness import api
 from tests.cli.projects import Harness, write_lines
 
 LEVELS = ("easy", "hard")
 
 
-@pytest.fixture
-def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harness: Harness) -> Path:
+@pytest.fixture(scope="module")
+def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with finished runs of ``base`` (48 of 60 right) and ``cand`` (33: 15 lost, all of them hard)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tmp_path = tmp_path_factory.mktemp("compared")
     rows = [{"id": f"q{i}", "question": f"Question {i}", "answer": f"yes{i}", "level": LEVELS[i % 2]} for i in range(60)]
     write_lines(tmp_path / "questions.jsonl", rows)
     (tmp_path / "capitals.yaml").write_text(
@@ -29,7 +30,16 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harness: Harness) -> P
         write_lines(tmp_path / f"{name}.jsonl", [{"id": f"q{i}", "text": f"yes{i}" if of(i) else "no"} for i in range(60)])
         (tmp_path / f"{name}.yaml").write_text(
             f"models: {{m: {{backend: replay, path: {name}.jsonl}}}}\ntasks: [capitals.yaml]\n")
-        assert harness("run", f"{name}.yaml", "--quiet", "--json").code == 0
+        api.run(tmp_path / f"{name}.yaml", results=tmp_path / "results", cache_dir=tmp_path / "cache")
+    return tmp_path
+
+
+@pytest.fixture
+def runs(finished_runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it to work in."""
+    shutil.copytree(finished_runs, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path
 
 
@@ -124,6 +134,7 @@ def test_three_runs_and_their_ranks(runs: Path, harness: Harness) -> None:
     assert said.code == 0, said.err
     assert re.search(r"^worse +b1 +capitals", said.out, re.M)
     assert re.search(r"^same +b2 +capitals", said.out, re.M)
+    assert said.out.index("\nworse") < said.out.index("\nsame")
     assert "mean ranks over samples (Friedman)" in said.out
 
 

@@ -7,6 +7,7 @@ from scipy import stats as scipy_stats
 from harness.errors import UsageError
 from harness.stats.estimate import estimate, missing_rows
 from harness.stats.intervals import wilson
+from harness.stats.patterns import lone_replicates
 
 Array = np.ndarray
 NAN = math.nan
@@ -176,6 +177,18 @@ def test_few_distinct_rows_are_drawn_as_counts() -> None:
     error = math.sqrt((recall * (1 - recall) / totals).sum()) / 2
     assert result.method == "bootstrap(score, 4000)"
     assert (result.high - result.low) / 2 == pytest.approx(1.96 * error, rel=0.04)
+
+
+def test_few_distinct_rows_lean_to_the_right_side() -> None:
+    values = np.repeat([0.0, 1.0, 8.0], [150, 40, 10])
+    rows = values[:, None]
+
+    def average(stats: Array, weights: Array) -> Array:
+        return weights @ stats[:, 0] / weights.sum(axis=1)
+
+    result = estimate(rows, average, bounds=(0.0, None), rng=np.random.default_rng(1))
+    drawn = lone_replicates(average, rows, rng=np.random.default_rng(1))
+    assert (result.low, result.high) == pytest.approx(bca_by_hand(values, drawn), rel=1e-6)
 
 
 def test_gaps_near_zero_are_no_proportions() -> None:

@@ -57,3 +57,13 @@ def test_a_slope_that_the_contributions_belie_is_refused() -> None:
     assert found.dof_beyond(1 / 0.02 - 1 / 0.98) is None
     assert found.dof_beyond(0.0) == pytest.approx(found.dof)
     assert found.dof_beyond(1 / 0.4 - 1 / 0.6) == pytest.approx(400, rel=0.5)
+
+
+@pytest.mark.parametrize("unit", [1e-180, 1e180])
+def test_huge_and_tiny_contributions_have_the_shape_of_others(unit: float) -> None:
+    values = np.random.default_rng(4).exponential(size=50)
+    plain, scaled = Moments.of(values, 50), Moments.of(values * unit, 50)
+    assert scaled.error == pytest.approx(plain.error * unit, rel=1e-9)
+    assert (scaled.acceleration, scaled.dof) == pytest.approx((plain.acceleration, plain.dof), rel=1e-9)
+    nothing = Moments.of(np.full(9, 0.25), 9)
+    assert (nothing.error, nothing.acceleration, nothing.dof) == (0.0, 0.0, 8.0)
