@@ -27,6 +27,7 @@ from harness.types import (
     Likelihoods,
     Message,
     Number,
+    Outcomes,
     Output,
     Ranking,
     Ratings,
@@ -49,6 +50,7 @@ ANSWERS = [
     Number(3.5, low=3.0, high=4.25),
     Tags(("O", "B-person", "I-person")),
     Ratings((1.0, None, 4.5, "yes")),
+    Outcomes("B", {"revenue": 12.5, "orders": None}, {"before": 3.0}, control="A", expected=0.5),
 ]
 
 

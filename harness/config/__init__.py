@@ -119,6 +119,20 @@ def load_task(path: Path | str) -> TaskConfig:
     return read_task(Path(os.path.abspath(path)))
 
 
+def load_gate(path: Path | str) -> dict[str, Any]:
+    """The policy of a YAML file with the keys of ``gate:``, its defaults filled in. Raises ConfigError with every fault."""
+    from harness.config.load import read_gate
+
+    return read_gate(Path(os.path.abspath(path)))
+
+
+def gate_of(written: Any, where: str) -> dict[str, Any]:
+    """A policy that a run record holds as it was written, with its defaults. Raises ConfigError, naming ``where``."""
+    from harness.config.load import gate_as_written
+
+    return gate_as_written(written, where)
+
+
 def json_schema(kind: str) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of ``"task"`` or ``"run"`` files, with the plug-ins that are installed."""
     from harness.config.document import schema_of

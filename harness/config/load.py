@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from harness.config import Budget, Cell, ModelConfig, RunConfig, TaskConfig, slug
 from harness.config.build import Builder
@@ -15,7 +17,7 @@ from harness.config.matrix import Axis, Point, Trees, points, read_axes, touchin
 from harness.config.schema import GateDocument, RunDocument
 from harness.config.tree import Files, TaskTree, override_run, override_tasks, parse_overrides
 from harness.config.yamltree import Node, Place, Problems, plain, shown
-from harness.errors import did_you_mean
+from harness.errors import ConfigError, did_you_mean
 
 
 def read_run(path: Path, overrides: Sequence[str]) -> RunConfig:
@@ -66,6 +68,26 @@ def read_task(path: Path) -> TaskConfig:
     problems.raise_any()
     assert task is not None, "a task that cannot be built leaves a problem"
     return task
+
+
+def read_gate(path: Path) -> dict[str, Any]:
+    """See :func:`harness.config.load_gate`; ``path`` is absolute."""
+    problems = Problems()
+    tree = Files(problems).tree(path)
+    document = None if tree is None else check(GateDocument, tree, plain(tree), problems, also=("include",))
+    problems.raise_any()
+    assert isinstance(document, GateDocument), "an invalid document leaves a problem"
+    return document.model_dump(mode="json")
+
+
+def gate_as_written(written: Any, where: str) -> dict[str, Any]:
+    """See :func:`harness.config.gate_of`."""
+    try:
+        return GateDocument.model_validate(written).model_dump(mode="json")
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        told = [f"{where}: gate.{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in faults]
+        raise ConfigError(told) from error
 
 
 def _with_limit(task: TaskTree, limit: Node | None) -> TaskTree:
@@ -127,15 +149,34 @@ class _Cells:
 
 
 def _check_rules(gate: GateDocument, tree: Node, cells: Sequence[Cell], problems: Problems) -> None:
-    """A rule that no task or no metric can match would pass in silence."""
+    """A rule that no task, metric, model or slice can match would pass in silence."""
     tasks = {task.name: task for cell in cells for task in cell.tasks}
-    for rule, node in zip(gate.rules, tree.entries["rules"].items):
+    models = {name for cell in cells for name in cell.models}
+    for rule, node in zip(gate.rules, tree.entries["rules"].items if tasks else ()):
         chosen = [task for name, task in tasks.items() if fnmatch.fnmatchcase(name, rule.task)]
         specs = {spec for task in chosen for spec in (*task.metric_specs, *(metric.spec for metric in task.metrics))}
-        if not chosen and tasks:
+        if not chosen:
             problems.add(node.entries["task"].place, f"no task matches {rule.task!r}{did_you_mean(rule.task, tasks)}")
-        elif tasks and not any(fnmatch.fnmatchcase(spec, rule.metric) or spec == rule.metric for spec in specs):
+        elif rule.drift is None and not _matches(rule.metric, specs):
             place = node.entries["metric"].place if "metric" in node.entries else node.place
             problems.add(place, f"no metric of the tasks matches {rule.metric!r}{did_you_mean(rule.metric, specs)}")
+        elif rule.slice is not None and (wrong := _wrong_slice(rule.slice, chosen)) is not None:
+            problems.add(node.entries["slice"].place, wrong)
+        if models and not _matches(rule.model, models) and len(cells) == 1:  # the cells of a matrix have names of their own
+            problems.add(node.entries["model"].place, f"no model matches {rule.model!r}{did_you_mean(rule.model, models)}")
 
 
+def _matches(pattern: str, names: Collection[str]) -> bool:
+    return pattern in names or any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _wrong_slice(pattern: str, tasks: Sequence[TaskConfig]) -> str | None:
+    """What is wrong with a rule's slice, as far as the tasks' declarations tell; the values are known when there is a run."""
+    name, equals, _ = pattern.partition("=")
+    if not equals and pattern != "*":
+        return f"a slice is written name=value, with wildcards, got {pattern!r}"
+    declared = [task.sample.get("slices") for task in tasks]
+    known = {key for slices in declared if isinstance(slices, Mapping) for key in slices}
+    if all(slices is None or isinstance(slices, Mapping) for slices in declared) and not _matches(name, known):
+        return f"no task declares a slice {name!r}{did_you_mean(name, known)}"
+    return None

@@ -128,12 +128,17 @@ class ScoringDocument(Document):
 
 
 class RuleDocument(Document):
-    """One rule of the gate. At least one of max_drop, min_value, max_value."""
+    """One rule of the gate: what it is for, and at least one of max_drop, min_value, max_value."""
 
     metric: Text = Field(default="*", description="Metric that the rule is for; * and ? are wildcards.")
     task: Text = Field(default="*", description="Task that the rule is for; * and ? are wildcards.")
-    slice: Text | None = Field(default=None, description="Slice that the rule is for, `name=value`; by default the whole.")
-    max_drop: Drop | Percent | None = Field(default=None, description="Largest drop below the baseline: 0.02, or '2%' of it.")
+    model: Text = Field(default="*", description="Model, or entry of the leaderboard, that the rule is for, with wildcards.")
+    slice: Text | None = Field(default=None, description="Slices `name=value` that the rule is for, with wildcards; by default "
+                               "the whole.")
+    drift: Text | None = Field(default=None, description="Instead of a metric: a measure of drift from the baseline, for "
+                               "max_value.")
+    max_drop: Drop | Percent | None = Field(default=None, description="Most that it may be worse than the baseline: 0.02, or "
+                                            "'2%' of it.")
     min_value: Number | None = Field(default=None, description="Smallest value that passes.")
     max_value: Number | None = Field(default=None, description="Largest value that passes.")
 
@@ -141,10 +146,37 @@ class RuleDocument(Document):
     def _says_something(self) -> RuleDocument:
         if self.max_drop is None and self.min_value is None and self.max_value is None:
             raise PydanticCustomError("refused", "a rule needs max_drop, min_value or max_value")
+        if self.drift is not None:
+            self._check_drift()
         return self
+
+    def _check_drift(self) -> None:
+        if self.max_value is None or self.max_drop is not None or self.min_value is not None:
+            raise PydanticCustomError("refused", "a rule on drift has max_value and no other limit")
+        if self.slice is not None or "metric" in self.model_fields_set:
+            raise PydanticCustomError("refused", "a rule on drift is for a task and a model, not for a metric or a slice")
 
 
 Rules: TypeAlias = Annotated[tuple[RuleDocument, ...], Field(min_length=1), Words("a list of at least one rule")]
+GateVerdict: TypeAlias = Literal["regressed", "inconclusive", "infrastructure", "passed"]
+Occasions: TypeAlias = Annotated[
+    tuple[GateVerdict, ...], Field(min_length=1), AfterValidator(_different), Words("a list of at least one verdict")
+]
+
+
+class NotifyDocument(Document):
+    """Whom the gate tells of its verdict: a POST of JSON. ``${NAME}`` in the address and the headers is taken from the
+    environment, so that no secret stands in a file."""
+
+    url: Text = Field(description="Where the verdict is posted, http:// or https://.")
+    on: Occasions = Field(default=("regressed",), description="Verdicts that are told.")
+    headers: Mapping[str, Text] = Field(default_factory=dict, description="Headers of the request, besides Content-Type.")
+
+    @model_validator(mode="after")
+    def _is_an_address(self) -> NotifyDocument:
+        if not self.url.startswith(("http://", "https://", "${")):
+            raise PydanticCustomError("refused", "notify: the url must begin with http:// or https://")
+        return self
 
 
 class GateDocument(Document):
@@ -157,6 +189,7 @@ class GateDocument(Document):
     on_inconclusive: Literal["pass", "fail"] | None = Field(default=None, description="By default an undecided gate exits 3.")
     max_missing: Fraction | None = Field(default=None, description="Largest share of missing samples; by default the run's.")
     sequential: Flag = Field(default=False, description="Spend alpha over a stream of runs on the same samples.")
+    notify: NotifyDocument | None = Field(default=None, description="Whom to tell of which verdicts.")
 
 
 class RunDocument(Document):

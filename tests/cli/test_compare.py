@@ -30,7 +30,9 @@ def finished_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_lines(tmp_path / f"{name}.jsonl", [{"id": f"q{i}", "text": f"yes{i}" if of(i) else "no"} for i in range(60)])
         (tmp_path / f"{name}.yaml").write_text(
             f"models: {{m: {{backend: replay, path: {name}.jsonl}}}}\ntasks: [capitals.yaml]\n")
-        api.run(tmp_path / f"{name}.yaml", results=tmp_path / "results", cache_dir=tmp_path / "cache")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(tmp_path)
+            api.run(f"{name}.yaml", cache_dir="cache")
     return tmp_path
 
 

@@ -1,0 +1,57 @@
+"""What can be known of a policy before there is a run."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import UsageError
+from harness.gate.planned import PlannedTask, rounded, warnings
+from harness.gate.policy import Policy, Rule
+from harness.plugins import metric
+
+METRICS = {"accuracy": metric("accuracy"), "bleu": metric("bleu"), "length_ratio": metric("length_ratio")}
+
+
+def told(n: int, *rules: Rule) -> list[str]:
+    return warnings(Policy(rules), [PlannedTask("intents", n, METRICS, (("small, x", "small"),))])
+
+
+def test_a_two_point_rule_needs_about_1500() -> None:
+    """(1.645 + 0.842)² · 0.1 / 0.02² = 1546"""
+    rule = Rule(metric="accuracy", max_drop=0.02)
+    assert told(200, rule) == [
+        "gate rule 1 (metric accuracy: max_drop 0.02): 200 samples of intents hardly decide accuracy; about 1,500 would, if "
+        "10% of the answers change"
+    ]
+    assert told(1545, rule) != []
+    assert told(1546, rule) == []
+
+
+def test_what_is_not_known_is_not_told() -> None:
+    assert told(20, Rule(metric="bleu", max_drop=2)) == []
+    assert told(20, Rule(slice="topic=*", max_drop=0.02)) == []
+    assert told(20, Rule(task="other", max_drop=0.02), Rule(model="large", max_drop=0.02)) == []
+    assert len(told(20, Rule(model="small", max_drop=0.02))) == 1
+
+
+def test_a_floor_that_even_a_perfect_run_does_not_reach() -> None:
+    """0.99^n < 0.05 from 299 on; 0 errors of n leave up to 3 / n."""
+    assert told(298, Rule(metric="accuracy", min_value=0.99))[0].endswith("about 300 would if every one is right")
+    assert told(299, Rule(metric="accuracy", min_value=0.99)) == []
+    assert told(200, Rule(metric="accuracy", max_value=0.01))[0].endswith("about 300 would at best")
+
+
+def test_no_drop_at_all_cannot_pass() -> None:
+    found = told(10_000, Rule(max_drop=0))
+    assert [text.partition("): ")[2] for text in found] == [
+        f"{name} of intents passes only if it is better beyond doubt: allow some drop" for name in ("accuracy", "bleu")
+    ]
+
+
+def test_a_measure_of_drift_that_does_not_exist() -> None:
+    with pytest.raises(UsageError, match="gate: rule 2: drift: unknown measure 'output_jss'; did you mean 'output_js'"):
+        told(10, Rule(drift="output_js", max_value=0.1), Rule(drift="output_jss", max_value=0.1))
+
+
+def test_rounded() -> None:
+    assert [rounded(n) for n in (1, 99, 100, 1546, 24_723)] == [1, 99, 100, 1500, 25_000]
