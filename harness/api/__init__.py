@@ -1,0 +1,57 @@
+"""The Python face of the harness. The commands call these functions and nothing else."""
+
+from harness.api.comparing import (
+    NamedBaseline,
+    baseline,
+    baselines,
+    compare,
+    drift,
+    drift_folders,
+    gate,
+    gate_with_policy,
+    history,
+    remove_baseline,
+    set_baseline,
+)
+from harness.api.runs import (
+    Checked,
+    MeasuredNoise,
+    Run,
+    cache_folder,
+    check,
+    forecast,
+    load,
+    noise,
+    rescore,
+    run,
+)
+from harness.engine.forecast import Forecast
+from harness.engine.score import Reading, ScoreResult, score
+
+__all__ = [
+    "Checked",
+    "Forecast",
+    "MeasuredNoise",
+    "NamedBaseline",
+    "Reading",
+    "Run",
+    "ScoreResult",
+    "baseline",
+    "baselines",
+    "cache_folder",
+    "check",
+    "compare",
+    "drift",
+    "drift_folders",
+    "forecast",
+    "gate",
+    "gate_with_policy",
+    "history",
+    "load",
+    "noise",
+    "remove_baseline",
+    "rescore",
+    "run",
+    "score",
+    "set_baseline",
+]
