@@ -58,7 +58,7 @@ def statistics(a: StoredUnit, b: StoredUnit, pairing: Pairing, name: str) -> Sta
 
 
 def _metric(unit: StoredUnit, name: str) -> Metric:
-    return stored_metric(name, str(unit.estimates[name]["signature"]), str(unit.data.get("language", "en")))
+    return stored_metric(unit.estimates[name], str(unit.data.get("language", "en")))
 
 
 def _stored(unit: StoredUnit, name: str) -> FloatArray:

@@ -15,6 +15,7 @@ from harness.engine.plan import Plan, Unit
 from harness.engine.scoring import Scorer, Settings, estimate_fields, metric_facts
 from harness.engine.standings import Contender, standings
 from harness.engine.waves import Row, Tally
+from harness.protocols import Metric
 from harness.store import SCHEMA
 from harness.types import Estimate, Label, Number, RunRecord, Sample, Text
 
@@ -122,8 +123,7 @@ def collect(
         values = scorer.estimates(settings)
         where = {"entry": unit.entry, "model": unit.model, "cell": unit.cell, "task": unit.task}
         for name, value in values.items():
-            signature = scorer.metrics[name].signature()
-            about = {"metric": name, "signature": signature, "primary": name == primary}
+            about = {"metric": name, **_recipe(scorer.metrics[name]), "primary": name == primary}
             estimates.append({**where, **about, **estimate_fields(value)})
         for name, found in scorer.tables().items():
             here = {**where, "metric": name}
@@ -137,6 +137,12 @@ def collect(
             )
         )
     return estimates, tables, contenders
+
+
+def _recipe(metric: Metric) -> dict[str, str]:
+    """Its signature; where that names files by their content, the spec too, which says where they are."""
+    signature = metric.signature()
+    return {"signature": signature, **({"spec": metric.spec} if "#sha256:" in signature else {})}
 
 
 def signatures(scored: Sequence[Scored]) -> dict[str, dict[str, Any]]:

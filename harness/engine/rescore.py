@@ -139,7 +139,7 @@ def _metrics_for(unit: _Stored, parent: RunRecord, specs: Sequence[str]) -> dict
         if fitting:
             return fitting
     own = [e for e in parent.estimates if e["entry"] == unit.entry and e["task"] == unit.task]
-    return {e["metric"]: stored_metric(e["metric"], e["signature"], language) for e in own}
+    return {e["metric"]: stored_metric(e, language) for e in own}
 
 
 def _check_used(specs: Sequence[str], metrics: Mapping[_Stored, Mapping[str, Metric]]) -> None:

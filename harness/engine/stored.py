@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from harness.codec import decode_answer, loads
+from harness.errors import StoreError
 from harness.plugins import metric as metric_of
 from harness.protocols import Metric
 from harness.types import Key, Output, Timing, Usage
@@ -20,10 +21,26 @@ OUTPUT_COLUMNS: tuple[str, ...] = (
 """Those that :func:`stored_outputs` reads."""
 
 
-def stored_metric(spec: str, signature: str, language: str) -> Metric:
-    """A metric of the run, from all its parameters; one of the user's own is found by what the config says, which names its
-    module: its signature does not."""
-    return metric_of(spec).for_language(language) if ":" in spec else metric_of(signature.rpartition("#")[0])
+def stored_metric(estimate: Mapping[str, Any], language: str) -> Metric:
+    """The metric of an estimate of the record, from all its parameters.
+
+    One of the user's own is found by what the config says, which names its module: its signature does not. One with files among
+    its parameters is found by the spec that the record keeps, which has their paths. Raises StoreError where these are not what
+    they were.
+    """
+    written, signature = str(estimate["metric"]), str(estimate["signature"])
+    if "spec" in estimate:
+        found = metric_of(str(estimate["spec"]))
+        if _recipe(found.signature()) != _recipe(signature):
+            raise StoreError(f"metric {written}: a file of it is gone, or not what it was when the run was scored: "
+                             f"{estimate['spec']}")
+        return found
+    return metric_of(written).for_language(language) if ":" in written else metric_of(_recipe(signature))
+
+
+def _recipe(signature: str) -> str:
+    """A signature without its version."""
+    return signature.rpartition("#")[0]
 
 
 def stored_outputs(block: Block) -> list[Output]:

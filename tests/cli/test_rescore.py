@@ -49,3 +49,22 @@ def test_an_unknown_metric(harness: Harness, finished: str) -> None:
 def test_notes_are_told_on_stderr(harness: Harness, finished: str) -> None:
     said = harness("rescore", finished, "--metrics", "tests.cli.noisy:Noisy")
     assert (said.code, said.err) == (0, "note: capitals: it is loud\n" * 2), "of each of two models"
+
+
+def test_a_metric_with_a_file_finds_it_again_and_says_when_it_is_another(harness: Harness, project: Path) -> None:
+    task, words = Path("tasks/capitals.yaml"), Path("tasks/words.txt")
+    words.write_text("lima\nvientiane\n")
+    task.write_text(task.read_text().replace("[exact_match, token_f1]", "[exact_match, oov_rate(vocabulary=words.txt)]"))
+    assert harness("run", "configs/capitals.yaml").code == 0
+    values = {e["model"]: e["value"] for e in harness("show", "latest", "--json").json["estimates"] if "oov" in e["metric"]}
+    assert values["good"] == pytest.approx(3 / 5)  # of lima, n, djamena, vientiane, santiago
+    again = harness("rescore", "latest", "--json").json["estimates"]
+    assert {e["model"]: e["value"] for e in again if "oov" in e["metric"]} == values
+    compared = harness("compare", "latest~1", "latest", "--json").json["comparisons"]
+    assert {c["difference"] for c in compared if "oov" in c["metric"]} == {0.0}
+    words.write_text("quito\n")
+    said = harness("rescore", "latest")
+    assert said.code == 2
+    assert "a file of it is gone, or not what it was when the run was scored" in said.err
+    assert "words.txt" in said.err
+    assert "not what it was" in harness("compare", "latest~1", "latest").err
