@@ -53,13 +53,14 @@ def _of_metric(estimate: Mapping[str, Any], records: Sequence[RunRecord], folder
         return None
     unit, metric = (estimate["model"], estimate["cell"], estimate["task"]), estimate["metric"]
     found = np.array(known)
-    variance, dof = float(found.var(ddof=1)), float(len(found) - 1)
+    spread = float((found - found[0]).std(ddof=1))  # equal values have none, to the last digit
+    variance, dof = spread**2, float(len(found) - 1)
     if variance > 0:
         by_sample = _by_sample(folders, unit, metric)
         if by_sample is not None and np.allclose(by_sample.mean(axis=1), found, rtol=1e-6, atol=1e-9):
             excess = run_noise(by_sample)
             variance, dof = (excess.variance, excess.dof) if excess.n_items > 1 else (variance, dof)
-    return RunNoise(variance, dof, float(found.std(ddof=1)), int(estimate["n"]), tuple(known))
+    return RunNoise(variance, dof, spread, int(estimate["n"]), tuple(known))
 
 
 def _value(record: RunRecord, estimate: Mapping[str, Any]) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from harness import api
 from harness.cli.options import Json, Results
-from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed
+from harness.cli.output import DEFAULT_RESULTS, add_rows, console, fitted, print_json, print_next, table, typed
 from harness.compare import ALLOWED, CORRECTIONS, TESTS, Flip, PairedTask, Report, flip_metric, flips
 from harness.errors import UsageError, did_you_mean
 from harness.report.comparison import (
@@ -105,7 +104,7 @@ def _print_report(report: Report, full: bool) -> None:
     out.print()
     for part in (comparison_table(report), slice_table(report), rank_table(report)):
         if part.rows:
-            out.print(_coloured(_fitted(part, out.width)))
+            out.print(_coloured(fitted(part, out.width, _DISPENSABLE)))
             out.print()
     for note in comparison_notes(report):
         out.print(Text(note, style="bold" if note.startswith("not compared") else "dim"), soft_wrap=True)
@@ -115,23 +114,6 @@ def _print_report(report: Report, full: bool) -> None:
         for line in changes:
             out.print(Text(f"  {line}"), soft_wrap=True)
     out.print()
-
-
-def _fitted(part: TextTable, width: int) -> TextTable:
-    """In a narrow terminal intervals go below their differences, and the columns that can be missed are left out."""
-    if _width(part) > width:
-        part = replace(part, rows=tuple(tuple(cell.replace(" [", "\n[") for cell in row) for row in part.rows))
-    for header in _DISPENSABLE:
-        if _width(part) > width and header in part.headers:
-            place = part.headers.index(header)
-            lines = [(*line[:place], *line[place + 1 :]) for line in (part.headers, *part.rows)]
-            part = TextTable(part.title, lines[0], tuple(lines[1:]))
-    return part
-
-
-def _width(part: TextTable) -> int:
-    columns = zip(part.headers, *part.rows)
-    return sum(2 + max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
 
 
 def _coloured(part: TextTable) -> Table:

@@ -17,15 +17,28 @@ from rich.text import Text
 from harness import api
 from harness.cli.actor import actor
 from harness.cli.options import Json, Results, Run
-from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed, undisturbed
+from harness.cli.output import (
+    DEFAULT_RESULTS,
+    add_rows,
+    console,
+    fitted,
+    print_json,
+    print_next,
+    table,
+    typed,
+    undisturbed,
+    without,
+)
 from harness.errors import HarnessError
 from harness.gate.notify import tell
 from harness.gate.policy import Policy
 from harness.gate.verdict import Verdict
 from harness.report.junit import junit, junit_of_failure
-from harness.report.verdict import about, headline, verdict_markdown, verdict_table
+from harness.report.summary import TextTable
+from harness.report.verdict import about, failure_markdown, headline, verdict_markdown, verdict_table
 from harness.store import writing
 
+_DISPENSABLE = ("p", "baseline", "n", "value")
 _STYLES = {"passed": "green", "regressed": "bold red", "inconclusive": "yellow", "infrastructure": "bold red"}
 
 
@@ -54,13 +67,13 @@ def command(
     The first night: --init makes the run the baseline where there is none.
     """
     started = time.monotonic()
-    with _reported(junit_file, started), undisturbed(as_json):
+    page = summary or _path_in("GITHUB_STEP_SUMMARY")
+    with _reported(junit_file, page, started), undisturbed(as_json):
         verdict, held = api.gate_with_policy(
             run, baseline=baseline, policy=policy, results=results, init=init, update=update, allow=allow or (), by=actor()
         )
         if junit_file is not None:
             _write(junit_file, junit(verdict, time.monotonic() - started), append=False)
-        page = summary or _path_in("GITHUB_STEP_SUMMARY")
         if page is not None:
             _write(page, verdict_markdown(verdict).encode(), append=True)
     if as_json:
@@ -72,17 +85,22 @@ def command(
 
 
 @contextlib.contextmanager
-def _reported(path: Path | None, started: float) -> Iterator[None]:
-    """Within, whatever breaks off is in the JUnit file too: a job that shows no test report looks like one that passed."""
+def _reported(path: Path | None, page: Path | None, started: float) -> Iterator[None]:
+    """Within, whatever breaks off is in both reports too: a job that shows none, or that of the night before, looks like one
+    that passed."""
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink()
     try:
         yield
     except Exception as error:
-        if path is not None:
-            is_told = isinstance(error, HarnessError)
-            what = str(error) if is_told else f"a defect of the harness: {type(error).__name__}: {error}"
-            details = what if is_told else traceback.format_exc()
-            with contextlib.suppress(OSError, HarnessError):  # it is this error that counts
-                _write(path, junit_of_failure(what, details, time.monotonic() - started), append=False)
+        is_told = isinstance(error, HarnessError)
+        what = str(error) if is_told else f"a defect of the harness: {type(error).__name__}: {error}"
+        details = what if is_told else traceback.format_exc()
+        for file, text in ((path, junit_of_failure(what, details, time.monotonic() - started)), (page, failure_markdown(what))):
+            if file is not None:
+                with contextlib.suppress(OSError, HarnessError):  # it is this error that counts
+                    _write(file, text, append=file is page)
         raise
 
 
@@ -101,12 +119,22 @@ def _print(verdict: Verdict, results: Path) -> None:
     out = console()
     shown = verdict_table(verdict)
     if shown.rows:
+        shown = _to_fit(shown, out.width)
         out.print(add_rows(table(*shown.headers), ([Text(word, style=_STYLES[word]), *rest] for word, *rest in shown.rows)))
         out.print()
     for note in about(verdict):
         out.print(Text(note, style="dim"), soft_wrap=True)
     out.print(Text(headline(verdict), style=_STYLES[verdict.verdict]), soft_wrap=True)
     print_next(*_next(verdict, results))
+
+
+def _to_fit(shown: TextTable, width: int) -> TextTable:
+    """Without the columns that say nothing; in a narrow terminal without those that can be missed."""
+    columns = {header: {row[place] for row in shown.rows} for place, header in enumerate(shown.headers)}
+    for header, cells in columns.items():
+        shown = without(shown, header) if cells == {""} else shown
+    same = [header for header in ("entry", "task") if len(columns[header]) == 1]
+    return fitted(shown, width, (*same, *_DISPENSABLE))
 
 
 def _next(verdict: Verdict, results: Path) -> list[str]:

@@ -13,13 +13,15 @@ from rich.text import Text
 
 from harness import api
 from harness.cli.options import Json, Results
-from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed
+from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed, width_of, without
 from harness.history import History, HistoryRun, Point, Series
 from harness.history.annotations import in_short
 from harness.report.numbers import decimals, number, with_interval
 from harness.report.sparkline import sparkline
+from harness.report.summary import TextTable
 
 _ABOUT = ("entry", "task", "metric", "is_primary", "higher_is_better", "is_long_enough", "note")
+_HEADERS = ("run", "started", "value", "interval", "level", "marks", "different from the run before")
 _STYLES = {"regressed": "red", "passed": "green", "inconclusive": "yellow", "infrastructure": "red"}
 
 
@@ -89,10 +91,27 @@ def _print(out: Console, series: Series, runs: dict[str, HistoryRun]) -> None:
         size = None if shift is None else _moved(shift.before, shift.after, point, series.higher_is_better)
         marks, changes = _marks(run, point), in_short(point.changes) or None
         rows.append([point.run_id, _when(run.started), *_value(point), size, marks, changes])
-    out.print(add_rows(table("run", "started", "value", "interval", "level", "marks", "different from the run before"), rows))
+    _print_rows(out, rows)
     if series.shifts or not series.is_long_enough:
         out.print(Text(f"levels: {series.note}", style="dim"), soft_wrap=True)
     out.print()
+
+
+def _print_rows(out: Console, rows: list[list[Any]]) -> None:
+    """What is different has a column where there is room for it, else lines of its own."""
+    texts = TextTable("", _HEADERS, tuple(tuple("–" if cell is None else str(cell) for cell in row) for row in rows))
+    if width_of(texts) <= out.width:
+        out.print(add_rows(table(*_HEADERS), rows))
+        return
+    *headers, different = _HEADERS
+    drops_start = width_of(without(texts, different)) > out.width  # a run's id begins with it
+    kept = [place for place, header in enumerate(headers) if not (drops_start and header == "started")]
+    out.print(add_rows(table(*(headers[place] for place in kept)), ([row[place] for place in kept] for row in rows)))
+    if any(row[-1] for row in rows):
+        out.print(Text(different, style="bold"))
+        for row in rows:
+            if row[-1]:
+                out.print(Text(f"  {row[0]}: {row[-1]}"), soft_wrap=True)
 
 
 def _value(point: Point) -> tuple[str, str | None]:
@@ -110,7 +129,7 @@ def _moved(before: float, after: float, point: Point, higher_is_better: bool | N
 
 
 def _marks(run: HistoryRun, point: Point) -> Text | None:
-    marks = Text(" ").join([Text(f"baseline {name}", style="bold") for name in run.baselines]
+    marks = Text(", ").join([Text(f"baseline {name}", style="bold") for name in run.baselines]
                            + [Text(verdict, style=_STYLES.get(verdict, "")) for verdict in run.verdicts]
                            + ([Text(f"{point.n_missing} missing")] if point.n_missing else []))  # fmt: skip
     return marks if marks.plain else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,8 @@ from harness.cli.configs import config_or_default
 from harness.cli.options import CacheDir, Config, Json, Overrides, Results
 from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed, undisturbed
 from harness.cli.progress import watching
+from harness.errors import StoreError
+from harness.store import find_run, read_record
 
 
 def command(
@@ -41,8 +44,20 @@ def command(
         print_json({"config": found.config, "runs": list(found.runs), "noise": units})
     elif not quiet:
         _print(found)
-        print_next(typed("gate", f"latest:{found.config}", "--baseline", "main", results=results))
+        print_next(_next(found.config, path, results))
     return 0
+
+
+def _next(config: str, path: Path, results: Path) -> str:
+    """The gate, where a run of the config has a policy; else a run."""
+    latest = f"latest:{config}"
+    try:
+        policy = read_record(find_run(results, latest)).config.get("gate")
+    except StoreError:
+        policy = None
+    if not policy:
+        return typed("run", str(path), results=results)
+    return typed("gate", latest, *([] if policy.get("baseline") else ["--baseline", "main"]), results=results)
 
 
 def _print(found: api.MeasuredNoise) -> None:

@@ -7,7 +7,8 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.summary import TextTable
 from harness.store import pretty
 
 JSON_SCHEMA = 1
@@ -142,3 +144,27 @@ def add_rows(made: Table, rows: Iterable[Iterable[object]]) -> Table:
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text("–" if cell is None else str(cell)) for cell in row))
     return made
+
+
+def fitted(part: TextTable, width: int, dispensable: Sequence[str] = ()) -> TextTable:
+    """The table for so many columns: where it is wider, what stands in brackets goes below, and then the columns that can be
+    missed are left out, the first first."""
+    if width_of(part) > width:
+        part = replace(part, rows=tuple(tuple(cell.replace(" [", "\n[") for cell in row) for row in part.rows))
+    for header in dispensable:
+        if width_of(part) > width and header in part.headers:
+            part = without(part, header)
+    return part
+
+
+def without(part: TextTable, header: str) -> TextTable:
+    """The table less a column."""
+    place = part.headers.index(header)
+    headers, *rows = ((*line[:place], *line[place + 1 :]) for line in (part.headers, *part.rows))
+    return TextTable(part.title, headers, tuple(rows))
+
+
+def width_of(part: TextTable) -> int:
+    """How many columns it takes on a terminal that has them."""
+    columns = zip(part.headers, *part.rows)
+    return sum(2 + max(len(line) for cell in column for line in cell.split("\n")) for column in columns)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from harness.cli.options import Json
 from harness.cli.output import add_rows, console, print_json, print_next, table
@@ -16,7 +17,7 @@ from harness.ratings.boards import METHODS
 from harness.ratings.raters import Settings
 from harness.ratings.reading import Named
 from harness.ratings.report import RatingsReport, rate
-from harness.report.ratings import ratings_heading, ratings_markdown, ratings_tables
+from harness.report.ratings import MOST_RATERS, ratings_heading, ratings_markdown, ratings_tables
 from harness.store import write_atomically
 
 
@@ -69,7 +70,8 @@ def command(
         options = {"by": by if by != METHODS[0] else None, **dataclasses.asdict(named)}
         given = [word for name, value in options.items() if value is not None for word in (f"--{name}", value)]
         typed = shlex.join(["harness", "ratings", *map(str, files), *given])
-        print_next(f"{typed} --raters", *([] if output is not None else [f"{typed} -o ratings.md"]))
+        more = [f"{typed} --raters"] if len(report.raters) > MOST_RATERS and not raters else []
+        print_next(*more, f"{typed} -o ratings.md" if output is None else f"{typed} --json")
     return 0
 
 
@@ -77,7 +79,8 @@ def _print(report: RatingsReport, output: Path | None, *, all_raters: bool) -> N
     out = console()
     out.print(f"{ratings_heading(report)}\n", soft_wrap=True)
     for found in ratings_tables(report, all_raters=all_raters):
-        out.print(add_rows(table(*found.headers, title=found.title), found.rows))
+        out.print(Text(found.title, style="bold"), soft_wrap=True)
+        out.print(add_rows(table(*found.headers), found.rows))
         out.print()
     for note in report.notes:
         out.print(f"note: {note}", soft_wrap=True)

@@ -52,7 +52,7 @@ def sample_refusals(a: StoredUnit, b: StoredUnit, pairing: Pairing, allow: Colle
                f"{a.run.record.run_id}; compare them all the same with --allow prompt")
     elif not pairing.n:
         yield (f"task {a.task}: no common samples: {a.run.record.run_id} has {len(pairing.removed)}, "
-               f"{b.run.record.run_id} has {len(pairing.added)}, and no id is in both")
+               f"{b.run.record.run_id} has {len(pairing.added)}, and no id is in both; harness drift needs none in common")
 
 
 def metric_refusal(a: StoredUnit, b: StoredUnit, metric: str) -> str | None:

@@ -87,6 +87,12 @@ class Report:
     notes: tuple[str, ...] = ()
     pairs: tuple[PairedTask, ...] = field(default=(), repr=False)
 
+    def __repr__(self) -> str:
+        ids = [run.record.run_id for run in self.runs]
+        verdicts = Counter(row.comparison.verdict for row in self.rows)
+        found = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common()) or "nothing compared"
+        return f"<Report of {', '.join(ids[1:])} against {ids[0]}: {found}>"
+
     @property
     def comparisons(self) -> tuple[Comparison, ...]:
         return tuple(row.comparison for row in self.rows)

@@ -54,7 +54,8 @@ def statistics(a: StoredUnit, b: StoredUnit, pairing: Pairing, name: str) -> Sta
     prepared = None if metric.scope == "corpus" else _prepared(metric, a, b, pairing)
     if prepared is None or prepared.scope == "corpus" or _is_bound(prepared, a):
         return _scored_again(metric, a, b, pairing)
-    return Statistics(prepared, _stored(a, name)[pairing.a_rows], _stored(b, name)[pairing.b_rows])
+    ours, theirs = _equally_wide(_stored(a, name)[pairing.a_rows], _stored(b, name)[pairing.b_rows], len(prepared.columns))
+    return Statistics(prepared, ours, theirs)
 
 
 def _metric(unit: StoredUnit, name: str) -> Metric:
@@ -70,6 +71,13 @@ def _stored(unit: StoredUnit, name: str) -> FloatArray:
     except ValueError as error:
         raise StoreError(f"{unit.run.path / SAMPLES} is damaged: metric {name}: {error}") from error
     return stats
+
+
+def _equally_wide(a: FloatArray, b: FloatArray, width: int) -> tuple[FloatArray, FloatArray]:
+    """A side whose rows are all missing has no width of its own: it gets that of the other, else ``width``."""
+    wide = max(a.shape[1], b.shape[1]) or width or 1
+    ours, theirs = (side if side.shape[1] else np.full((len(side), wide), np.nan) for side in (a, b))
+    return ours, theirs
 
 
 # ── prepared alike ──────────────────────────────────────────────────────────────────────────────────────────────────

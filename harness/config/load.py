@@ -153,7 +153,7 @@ def _check_rules(gate: GateDocument, tree: Node, cells: Sequence[Cell], problems
     tasks = {task.name: task for cell in cells for task in cell.tasks}
     models = {name for cell in cells for name in cell.models}
     for rule, node in zip(gate.rules, tree.entries["rules"].items if tasks else ()):
-        chosen = [task for name, task in tasks.items() if fnmatch.fnmatchcase(name, rule.task)]
+        chosen = [task for name, task in tasks.items() if _matches(rule.task, [name])]
         specs = {spec for task in chosen for spec in (*task.metric_specs, *(metric.spec for metric in task.metrics))}
         if not chosen:
             problems.add(node.entries["task"].place, f"no task matches {rule.task!r}{did_you_mean(rule.task, tasks)}")
@@ -167,7 +167,8 @@ def _check_rules(gate: GateDocument, tree: Node, cells: Sequence[Cell], problems
 
 
 def _matches(pattern: str, names: Collection[str]) -> bool:
-    return pattern in names or any(fnmatch.fnmatchcase(name, pattern) for name in names)
+    escaped = pattern.replace("[", "[[]")  # no wildcard: the cells of a matrix have it in their names
+    return any(fnmatch.fnmatchcase(name, escaped) for name in names)
 
 
 def _wrong_slice(pattern: str, tasks: Sequence[TaskConfig]) -> str | None:

@@ -4,7 +4,7 @@ numbers that are shown beside the answer."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,8 +54,8 @@ class Runs:
     allow: Collection[str] = ()
 
 
-def cases(asked: Iterable[Asked], runs: Runs) -> tuple[list[Case], list[Asked]]:
-    """A case for everything that can be asked, in order, and what the baseline has nothing for.
+def cases(asked: Iterable[Asked], runs: Runs) -> tuple[list[Case], list[Asked], list[str]]:
+    """A case for everything that can be asked, in order; what the baseline has nothing for; which samples were left out.
 
     Each pair of units is read once. Raises NotComparable where the baseline must not be compared with, and StoreError for
     damaged files.
@@ -65,21 +65,23 @@ def cases(asked: Iterable[Asked], runs: Runs) -> tuple[list[Case], list[Asked]]:
     values = [one for one in wanted if not one.needs_baseline]
     drifts = [one for one in wanted if one.rule.drift is not None]
     made: dict[int, Case] = {}
+    left_out: list[str] = []
     if drops:
         assert runs.baseline is not None, "rules on drops need a baseline"
-        made |= _each(drops, runs.baseline, runs, lambda one, task: _drop(one, task, runs))
+        made |= _each(drops, runs.baseline, runs, lambda one, task: _drop(one, task, runs), left_out)
     if values:
         made |= _each(values, runs.run, runs, lambda one, task: _value(one, task))
     if drifts:
         made |= _drifts(drifts, runs)
     found = [made[id(one)] for one in wanted if id(one) in made]
-    return found, [one for one in wanted if id(one) not in made]
+    return found, [one for one in wanted if id(one) not in made], left_out
 
 
 def _each(
-    wanted: Iterable[Asked], base: Path, runs: Runs, case: Callable[[Asked, PairedTask], Case]
+    wanted: Iterable[Asked], base: Path, runs: Runs, case: Callable[[Asked, PairedTask], Case],
+    left_out: list[str] | None = None,
 ) -> dict[int, Case]:
-    """The cases of those units that both runs have, by the identity of what is asked."""
+    """The cases of those units that both runs have, by the identity of what is asked; ``left_out`` is told of samples."""
     by_unit: dict[tuple[str, str], list[Asked]] = {}
     for one in wanted:
         by_unit.setdefault((one.subject.entry, one.subject.task), []).append(one)
@@ -91,7 +93,27 @@ def _each(
                 if one.subject.metric == metric and (one.subject.slice is None or one.subject.slice in task.slices):
                     found[id(one)] = case(one, task)
             task.forget(metric)
+        whole = [found[id(one)] for one in here if one.subject.slice is None and id(one) in found]
+        if left_out is not None and any(id(one) in found for one in here):
+            left_out += _left_out(task, whole)
     return found
+
+
+def _left_out(task: PairedTask, whole: Iterable[Case]) -> Iterator[str]:
+    """What is not compared of a unit: samples that only one run has, and those without a value in either."""
+    pairing, where = task.pairing, f"{task.entry} × {task.task}"
+    changed = 0 if pairing.keeps_changed else len(pairing.changed)
+    counts = ((len(pairing.removed), "only in the baseline"), (len(pairing.added), "only in this run"),
+              (changed, "of other content"))  # fmt: skip
+    told = [f"{n:,} {what}" for n, what in counts if n]
+    if told:
+        yield f"{where}: {pairing.n:,} sample{'' if pairing.n == 1 else 's'} in both; left out: {', '.join(told)}"
+    fewer: dict[int, list[str]] = {}
+    for one in whole:
+        if one.n < pairing.n and one.asked.subject.metric not in fewer.setdefault(one.n, []):
+            fewer[one.n].append(one.asked.subject.metric)
+    for n, metrics in fewer.items():
+        yield f"{where}: {', '.join(metrics)}: compared on {n:,} of {pairing.n:,} samples: the others lack a value in a run"
 
 
 # ── drops ───────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -10,10 +10,11 @@ from harness.config import load_gate
 from harness.errors import StoreError, Unwritable, UsageError, nearest
 from harness.gate.evaluate import evaluate
 from harness.gate.policy import Policy, policy_of_run
-from harness.gate.stream import write_decision
+from harness.gate.stream import stream_of, write_decision
 from harness.gate.verdict import Verdict
 from harness.store import find_run, is_run_id, read_record
 from harness.store.baselines import baseline_of, baselines, set_baseline
+from harness.store.gatelog import decisions
 from harness.types import RunRecord
 
 
@@ -41,11 +42,11 @@ def gate_run(run: str, results: Path, asked: Gating) -> tuple[Verdict, Policy]:
     folder = find_run(results, run)
     record = read_record(folder)
     policy = policy_of(record, asked.policy)
-    name = asked.baseline or policy.baseline
+    name = asked.baseline or policy.baseline or (record.config.get("gate") or {}).get("baseline")
     if name is None and (policy.needs_baseline or asked.init or asked.update):
         raise UsageError("gate: which baseline? Give --baseline NAME, or write baseline: NAME under gate: in the config")
     base = None if name is None else _found(results, name, run, asked.init)
-    if base is not None and base.resolve() == folder.resolve():
+    if base is not None and (base.resolve() == folder.resolve() or read_record(base).run_id == record.run_id):
         if not asked.init:
             raise UsageError(f"gate: run {record.run_id} is the baseline {name!r} itself: there is nothing to compare")
         base = None
@@ -86,6 +87,9 @@ def _logged(results: Path, verdict: Verdict, policy: Policy) -> Verdict:
     """With the decision in the log. Alpha that is not written down is spent twice; without a stream it is a note."""
     if not verdict.rules:
         return verdict
+    before = _gated_before(results, verdict)
+    if before is not None:
+        verdict = _noted(verdict, f"this run was held against this baseline before, at {before}")
     try:
         write_decision(results, verdict)
     except Unwritable as error:
@@ -93,6 +97,15 @@ def _logged(results: Path, verdict: Verdict, policy: Policy) -> Verdict:
             raise
         return _noted(verdict, f"the verdict is not in the log: {error}")
     return verdict
+
+
+def _gated_before(results: Path, verdict: Verdict) -> str | None:
+    """When it was: the run of a night that never finished is not there, and the newest is that of the night before."""
+    try:
+        known = decisions(results, stream_of(verdict.config, verdict.baseline))
+    except StoreError:
+        return None  # a stream was read already; without one the log is for people
+    return next((str(line.get("at")) for line in known if line["run"] == verdict.run_id), None)
 
 
 def _first(results: Path, name: str, verdict: Verdict, asked: Gating) -> Verdict:

@@ -59,7 +59,7 @@ def asked(policy: Policy, record: RunRecord) -> list[Asked]:
     """What the rules ask of a run, a limit each.
 
     A pattern passes over metrics that have no better direction, where it asks for max_drop. Raises UsageError for a rule that
-    matches nothing, naming what it could have meant.
+    matches nothing, naming what it could have meant, and for a limit that none of its metrics can ever break.
     """
     known = subjects(record)
     found: list[Asked] = []
@@ -74,13 +74,30 @@ def asked(policy: Policy, record: RunRecord) -> list[Asked]:
                 names = ", ".join(dict.fromkeys(subject.metric for subject in matched))
                 raise UsageError(f"gate: rule {number} ({rule}): {names} is neither better when higher nor when lower, so that "
                                  f"it cannot drop: give it min_value or max_value")
-            found += [Asked(number, rule, limit, subject) for subject in directed]
+            one_of = [Asked(number, rule, limit, subject) for subject in directed]
+            if all(is_idle(one, record) for one in one_of):
+                names = ", ".join(dict.fromkeys(subject.metric for subject in directed))
+                raise UsageError(f"gate: rule {number} ({rule}) checks nothing: {limit} holds whatever {names} is, between "
+                                 f"{_range(record, directed[0].metric)}")
+            found += one_of
     return found
+
+
+def is_idle(one: Asked, record: RunRecord) -> bool:
+    """Whether its limit holds whatever the value is: ``max_drop: 2`` of what lies between 0 and 1."""
+    facts = record.metric_signatures.get(one.subject.metric, {})
+    bounds = facts.get("bounds") or (None, None)
+    return one.rule.drift is None and one.limit.is_idle(bounds, facts.get("higher_is_better"))
 
 
 def is_directed(record: RunRecord, metric: str) -> bool:
     """Whether one direction of the metric is better."""
     return record.metric_signatures.get(metric, {}).get("higher_is_better") is not None
+
+
+def _range(record: RunRecord, metric: str) -> str:
+    low, high = record.metric_signatures[metric]["bounds"]
+    return f"{'-∞' if low is None else f'{low:g}'} and {'∞' if high is None else f'{high:g}'}"
 
 
 def _subject(where: Mapping[str, Any], row: Mapping[str, Any], part: str | None) -> Subject:

@@ -57,7 +57,9 @@ def _of_task(rule: Rule, limit: Limit, task: PlannedTask, alpha: float) -> Itera
             continue
         if limit.kind == "max_drop" and metric.higher_is_better is None:
             continue
-        if limit.kind == "max_drop" and limit.amount == 0:
+        if limit.is_idle(metric.bounds, metric.higher_is_better):
+            yield f"{limit} holds whatever {name} of {task.task} is, between {metric.bounds[0]} and {metric.bounds[1]}"
+        elif limit.kind == "max_drop" and limit.amount == 0:
             yield f"{name} of {task.task} passes only if it is better beyond doubt: allow some drop"
         elif metric.interval == "wilson":
             needed, why = _needed(limit, alpha)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Collection, Iterator, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,6 +24,17 @@ class Limit:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount * 100:g}%" if self.is_relative else f"{self.kind} {self.amount:g}"
+
+    def is_idle(self, bounds: Sequence[float | None], higher_is_better: bool | None) -> bool:
+        """Whether no value between these bounds breaks it: it would check nothing."""
+        low, high = (bound if bound is not None and math.isfinite(bound) else None for bound in bounds)
+        if self.kind == "min_value":
+            return low is not None and self.amount <= low
+        if self.kind == "max_value":
+            return high is not None and self.amount >= high
+        if self.is_relative:
+            return bool(higher_is_better) and low is not None and low >= 0 and self.amount >= 1
+        return low is not None and high is not None and self.amount >= high - low
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,5 +119,6 @@ def policy_of_run(record: RunRecord) -> Policy | None:
 
 
 def matches(pattern: str, names: Collection[str]) -> bool:
-    """Whether a pattern with ``*`` and ``?`` is, or matches, one of the names."""
-    return pattern in names or any(fnmatch.fnmatchcase(name, pattern) for name in names)
+    """Whether a pattern with ``*`` and ``?`` is, or matches, one of the names; brackets are part of a cell's name."""
+    escaped = pattern.replace("[", "[[]")
+    return any(fnmatch.fnmatchcase(name, escaped) for name in names)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.codec import dumps
 from harness.compare.provenance import KINDS, Change, provenance
 from harness.compare.runs import StoredRun, StoredUnit
 
 _LONGEST = 40
+_DIGEST = re.compile(r"[0-9a-f]{32,}")
+_OF_A_DIGEST = 12
 
 
 class Annotations:
@@ -52,4 +56,6 @@ def _unit(run: StoredRun, entry: str, task: str) -> StoredUnit | None:
 
 def _short(value: object) -> str:
     text = value if isinstance(value, str) else "none" if value is None else dumps(value).decode()
+    if _DIGEST.fullmatch(text):
+        return f"{text[:_OF_A_DIGEST]}…"
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -14,7 +14,7 @@ from harness.metrics.rows import ratio
 from harness.ratings.judgements import Comparisons, Ratings
 from harness.ratings.raters import Settings
 from harness.stats.bootstrap import IntArray
-from harness.stats.components import variance_components
+from harness.stats.components import components_of_cells
 from harness.stats.contrast import contrast
 from harness.stats.estimate import estimate
 from harness.stats.ranks import higher_by_replicates, ranks_with_ties, sign_test
@@ -145,9 +145,8 @@ def _spread(ratings: Ratings) -> tuple[float | None, float | None, float | None,
     if ratings.raters is None or len(ratings.raters.all) < 2:
         return None, None, None, None
     judgements = ratings.judgements()
-    table = np.full((len(judgements.clusters), len(ratings.raters.all)), np.nan)
-    table[judgements.units, ratings.raters.codes] = ratings.values
-    found = variance_components(table)
+    shape = len(judgements.clusters), len(ratings.raters.all)
+    found = components_of_cells(ratings.values, (judgements.units, ratings.raters.codes), shape)
     item, rater, rest = (None if math.isnan(x) else math.sqrt(x) for x in (found.item, found.repeat, found.residual))
     return item, rater, rest, None if math.isnan(found.error) else found.error
 

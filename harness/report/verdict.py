@@ -43,7 +43,8 @@ def about(verdict: Verdict) -> list[str]:
         lines.append(f"night {verdict.night} of this stream: a regression is tested at {verdict.level:.2g} of alpha "
                      f"{verdict.alpha:g}, passing at {verdict.alpha:g}")
     elif verdict.rules:
-        corrected = "" if verdict.correction == "none" else f", {verdict.correction} over {len(verdict.rules)}"
+        tested = sum(rule.p_adjusted is not None for rule in verdict.rules)
+        corrected = "" if verdict.correction == "none" or not tested else f", {verdict.correction} over {tested}"
         lines.append(f"alpha {verdict.alpha:g}{corrected}")
     undecided = [result for result in verdict.worst_first() if result.verdict != "passed"]
     reasons = dict.fromkeys(f"{result.name}: {result.reason}" for result in undecided if result.reason)
@@ -60,6 +61,11 @@ def verdict_markdown(verdict: Verdict) -> str:
     if notes:
         parts.append("\n".join(f"- {plain_text(note)}" for note in notes))
     return "\n\n".join(parts) + "\n"
+
+
+def failure_markdown(what: str) -> bytes:
+    """The same page for a gate that came to no verdict. UTF-8."""
+    return f"## {_SIGNS['infrastructure']} no verdict: {plain_text(what)}\n".encode()
 
 
 def message(result: RuleResult) -> str:

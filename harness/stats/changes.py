@@ -20,6 +20,9 @@ from harness.types import FloatArray
 
 Cost = Literal["mean", "mean_variance"]
 
+_ROUNDING = 1e-12
+"""Share of the values' size up to which steps may be the rounding of sums."""
+
 
 @dataclass(frozen=True, slots=True)
 class ChangePoint:
@@ -250,12 +253,15 @@ def _noise(values: FloatArray) -> float:
     """The standard deviation about a level that jumps now and then: from successive differences (Rice 1984).
 
     Their median is not moved by a few jumps; where most differences are 0 (runs that repeat to the last digit) their root mean
-    square takes its place.
+    square takes its place. What rounding leaves of equal values is none.
     """
     if len(values) < 2:
         return 0.0
     steps = np.abs(np.diff(values)) / math.sqrt(2)
-    return float(np.median(steps)) / 0.6744897501960817 or float(np.sqrt((steps**2).mean()))
+    largest = float(steps.max())
+    if largest <= _ROUNDING * float(np.abs(values).max()):
+        return 0.0
+    return float(np.median(steps)) / 0.6744897501960817 or largest * float(np.sqrt(((steps / largest) ** 2).mean()))
 
 
 def _ratio(over: FloatArray, under: FloatArray) -> FloatArray:

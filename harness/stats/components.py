@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from harness.errors import UsageError
+from harness.stats.bootstrap import IntArray
 from harness.types import FloatArray
 
 _AXES = ("item", "repeat", "judge")
@@ -86,21 +87,27 @@ def variance_components(values: FloatArray) -> Components:
     if values.ndim not in (2, 3):
         raise UsageError("variance_components: values must be (items, repeats) or (items, repeats, judges), "
                          f"got shape {values.shape}")
-    table = values if values.ndim == 3 else values[:, :, None]
-    axes = tuple(axis for axis in range(3) if table.shape[axis] > 1)
-    there = np.isfinite(table)
-    n = int(there.sum())
-    mean = float(table[there].mean()) if n else math.nan
-    filled = np.where(there, table - (mean if n else 0.0), 0.0)
+    there = np.isfinite(values)
+    return components_of_cells(values[there], np.nonzero(there), values.shape)
+
+
+def components_of_cells(values: FloatArray, levels: Sequence[IntArray], shape: Sequence[int]) -> Components:
+    """The same of the cells that are there, ``float64[n]``, and the level of each on every axis, ``int64[n]`` each: of a
+    table that is nearly empty, such as a crowd's ratings. No two cells may have the same levels."""
+    axes = tuple(axis for axis, size in enumerate(shape) if size > 1)
+    n = len(values)
+    mean = float(values.mean()) if n else math.nan
     if 0 not in axes or n < 2:
         return _components({}, (), mean, math.nan)
-    semivariances = _semivariances(filled, there, axes)
+    cells = {facets: _margin(values - mean, [levels[axis] for axis in sorted(facets)])
+             for facets in [frozenset[int](), *_effects(axes)]}  # fmt: skip
+    semivariances = _semivariances(cells)
     rounding = 1e-12 * max((value for value in semivariances.values() if not math.isnan(value)), default=0.0)
     raw = {facets: 0.0 if abs(value) <= rounding else value for facets, value in _solved(semivariances, axes).items()}
     names = {facets: "residual" if facets == frozenset(axes) else _name(facets) for facets in raw}
     truncated = tuple(names[facets] for facets, variance in raw.items() if variance < 0)
     kept = {names[facets]: max(variance, 0.0) for facets, variance in raw.items()}
-    error = math.sqrt(sum(kept[names[facets]] * _concentration(there, facets) for facets in raw))
+    error = math.sqrt(sum(kept[names[facets]] * _concentration(cells[facets][0]) for facets in raw))
     return _components(kept, truncated, mean, error)
 
 
@@ -119,14 +126,21 @@ def _name(facets: Facets) -> str:
     return "_".join(_AXES[axis] for axis in sorted(facets))
 
 
-def _semivariances(filled: FloatArray, there: np.ndarray, axes: tuple[int, ...]) -> dict[Facets, float]:
+def _margin(values: FloatArray, levels: Sequence[IntArray]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """How many cells share these levels, their sum and their sum of squares, of every combination that there is."""
+    codes = np.zeros(len(values), dtype=np.int64)
+    for level in levels:
+        codes = np.unique(codes * (int(level.max()) + 1) + level, return_inverse=True)[1]
+    counts = np.bincount(codes).astype(np.float64)
+    return counts, np.bincount(codes, values), np.bincount(codes, values**2)
+
+
+def _semivariances(cells: Mapping[Facets, tuple[FloatArray, FloatArray, FloatArray]]) -> dict[Facets, float]:
     """Half the mean squared difference of two cells that share exactly these axes; NaN where no two do."""
-    shared = [frozenset[int](), *_effects(axes)]
+    shared = list(cells)
     half, pairs = {}, {}
-    for facets in shared:  # first of cells that share at least these
-        rest = tuple(axis for axis in range(3) if axis not in facets)
-        counts = there.sum(axis=rest).astype(np.float64)
-        half[facets] = float((counts * (filled**2).sum(axis=rest) - filled.sum(axis=rest) ** 2).sum())
+    for facets, (counts, sums, squares) in cells.items():  # first of cells that share at least these
+        half[facets] = float((counts * squares - sums**2).sum())
         pairs[facets] = float((counts**2).sum())
     for facets in reversed(shared):  # from the most shared: less what those have that share more
         for more in shared:
@@ -147,9 +161,8 @@ def _solved(semivariances: dict[Facets, float], axes: tuple[int, ...]) -> dict[F
     return solved
 
 
-def _concentration(there: np.ndarray, facets: Facets) -> float:
+def _concentration(counts: FloatArray) -> float:
     """Σ (share of cells)² over the levels of an effect: what of its variance stays in the mean of the cells."""
-    counts = there.sum(axis=tuple(axis for axis in range(3) if axis not in facets)).astype(np.float64)
     return float((counts**2).sum() / counts.sum() ** 2)
 
 

@@ -77,12 +77,13 @@ class Contrast:
             raise UsageError(f"with_noise: needs a variance >= 0 and dof > 0, got {variance!r} and {dof!r}")
         if variance == 0 or self.difference.value is None or not math.isfinite(self.error):
             return self
-        total = self.error**2 + variance
-        joint = total**2 / (self.error**4 / self.dof + variance**2 / dof)
-        noisy = Student(self.difference.value, math.sqrt(total), joint)
+        error = math.hypot(self.error, math.sqrt(variance))
+        own, added = (self.error / error) ** 2, variance / error / error
+        joint = 1 / (own**2 / self.dof + added**2 / dof)
+        noisy = Student(self.difference.value, error, joint)
         tests = Strictest((self._tests, noisy))
         return replace(
-            self, error=math.sqrt(total), dof=joint, p_value=max(self.p_value, _two_sided(noisy)), test=f"{self.test} + noise",
+            self, error=error, dof=joint, p_value=max(self.p_value, _two_sided(noisy)), test=f"{self.test} + noise",
             difference=_with_interval(self.difference, tests, self._limits), noise=self.noise + variance, _tests=tests,
         )
 
@@ -94,9 +95,8 @@ class Contrast:
         if not math.isfinite(self.error) or self._few is None:
             return None
         by_number = self._few.upper(alpha / 2) - self._few.without
-        if by_number == math.inf:
-            return None
-        return max(sizes.mde(self.error, alpha=alpha, power=power, dof=self.dof, sided="two"), by_number)
+        smallest = max(sizes.mde(self.error, alpha=alpha, power=power, dof=self.dof, sided="two"), by_number)
+        return smallest if math.isfinite(smallest) else None
 
     def needed_n(self, margin: float, *, alpha: float, power: float = 0.8, assumed: float | None = None) -> int | None:
         """Units needed so that the bound excludes ``margin`` with that ``power``, if the true difference is ``assumed``.

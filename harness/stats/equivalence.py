@@ -11,6 +11,9 @@ from harness.errors import UsageError
 from harness.stats.onesided import OneSided, Student
 from harness.types import FloatArray
 
+_ROUNDING = 1e-12
+"""Share of the values' size up to which a spread may be what rounding leaves of equal differences."""
+
 
 @dataclass(frozen=True, slots=True)
 class Equivalence:
@@ -58,10 +61,13 @@ def student(difference: float, error: float, dof: float = math.inf) -> OneSided:
 def tost_paired(b: FloatArray, a: FloatArray, low: float, high: float) -> Equivalence:
     """TOST of the mean of ``b - a``, ``float64[n]`` each, by the paired t test.
 
+    NaN where all differences are equal: there is no spread to hold the margins against, however few they are.
     Raises UsageError unless both are as many, two or more, and ``low < high``.
     """
     if b.shape != a.shape or b.ndim != 1 or len(b) < 2:
         raise UsageError(f"tost_paired: needs two series of the same length, two or more, got {b.shape} and {a.shape}")
     apart = b - a
     error = float(np.std(apart, ddof=1)) / math.sqrt(len(apart))
+    if error <= _ROUNDING * max(float(np.abs(b).max()), float(np.abs(a).max())):
+        return Equivalence(math.nan, math.nan, math.nan)
     return equivalence(student(float(apart.mean()), error, len(apart) - 1.0), low, high)

@@ -63,12 +63,13 @@ class Shape:
     @classmethod
     def of(cls, contributions: FloatArray) -> Shape:
         """Of two clusters or more. Nothing is skewed where nothing varies but by rounding."""
-        n = len(contributions)
-        apart = contributions - contributions.mean()
+        n, size = len(contributions), float(np.abs(contributions).max())
+        scaled = contributions / (size or 1.0)  # squares stay within float64
+        apart = scaled - scaled.mean()
         squares = apart**2
         second = float(squares.mean())
-        error = math.sqrt(second * n * n / (n - 1))
-        if second <= (1e-12 * float(np.abs(contributions).max())) ** 2:
+        error = math.sqrt(second * n * n / (n - 1)) * size
+        if second <= 1e-24:
             return cls(error, 0.0, n - 1.0)
         third, fourth = float(squares @ apart) / n, float(squares @ squares) / n
         excess = max(fourth / second**2 - 3.0, 0.0)

@@ -98,10 +98,9 @@ def student_tails(t: float, dof: float) -> float:
 
 
 def _score_center(share: float, trials: float, z: float) -> tuple[float, float]:
-    """The center of the score interval and half its width."""
-    denominator = 1 + z * z / trials
-    center = (share + z * z / (2 * trials)) / denominator
-    return center, z / denominator * sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
+    """The center of the score interval and half its width: all of [0, 1] of no trials."""
+    center = (share * trials + z * z / 2) / (trials + z * z)
+    return center, z / (trials + z * z) * sqrt(share * (1 - share) * trials + z * z / 4)
 
 
 def _beta_fraction(x: float, a: float, b: float) -> float:

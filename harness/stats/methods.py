@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from math import isfinite, sqrt
+from math import inf, isfinite, sqrt
 
 import numpy as np
 
@@ -83,6 +83,13 @@ class Settings:
 
 def interval_of(rows: Rows, function: Function, value: float, settings: Settings) -> Interval:
     """The interval around a value; ``settings.method`` is a metric's declaration. One unit, or one cluster, gives none."""
+    found = _chosen(rows, function, value, settings)
+    if found.low is None or found.high is None or (isfinite(found.low) and isfinite(found.high)):
+        return found
+    return replace(found, low=None, high=None, notes=(*found.notes, "the interval is beyond the largest numbers"))
+
+
+def _chosen(rows: Rows, function: Function, value: float, settings: Settings) -> Interval:
     if rows.n_clusters == 1:
         return Interval(None, None, "none", ("one sample" if rows.n_units == 1 else "one group",))
     if settings.method == "wilson" and rows.is_flat:
@@ -123,7 +130,12 @@ def _linear(rows: Rows, function: Function) -> Moments | None:
     if function.finish is None:
         return None
     contributions = linear_contributions(function.finish, _sums(rows))
-    return None if contributions is None else Moments.of(contributions, rows.n_clusters)
+    return None if contributions is None else _moments(contributions, rows.n_clusters)
+
+
+def _moments(contributions: FloatArray, n: int) -> Moments | None:
+    """None where they lie farther apart than numbers go."""
+    return Moments.of(contributions, n) if isfinite(np.ptp(contributions)) else None
 
 
 def _left_out(rows: Rows, function: Function, most: int, rng: np.random.Generator) -> Moments | None:
@@ -132,14 +144,14 @@ def _left_out(rows: Rows, function: Function, most: int, rng: np.random.Generato
     if function.finish is None and rows.is_flat and (patterns := Patterns.of(rows.stats)) is not None:
         without = np.asarray(values_of(function.aggregate, patterns.rows)(patterns.without_one()))[patterns.pattern_of_row]
         contributions = -(len(without) - 1) / len(without) * without
-        return Moments.of(contributions, rows.n_clusters) if isfinite(contributions.sum()) else None
+        return _moments(contributions, rows.n_clusters)
     pieces = in_pieces(rows.n_clusters, rows.n_clusters if rows.n_clusters <= 2 * most else most, rng)
     if function.finish is not None:
         side, values = Side(_sums(rows), None, pieces), _of_sums(function.finish, _sums(rows))
     else:
         side, values = Side(rows.stats, rows.weights, pieces[rows.clusters]), values_of(function.aggregate, rows.stats)
     left_out = left_out_contributions(lambda _, weights: values(weights), side, int(pieces.max()) + 1)
-    return None if left_out is None else Moments.of(left_out, rows.n_clusters)
+    return None if left_out is None else _moments(left_out, rows.n_clusters)
 
 
 def _sums(rows: Rows) -> FloatArray:
@@ -157,7 +169,7 @@ def _score(moments: Moments | None, error: float, value: float, settings: Settin
     """The score interval, where a value lies between two bounds and its contributions vary as those of a proportion would.
     Without moments one unit decides whether there is a value at all: one degree of freedom at most."""
     bounds = settings.two_bounds
-    if bounds is None or not bounds[0] < value < bounds[1] or error <= _rounding(value):
+    if bounds is None or not bounds[0] < value < bounds[1] or not _rounding(value) < error < inf:
         return None
     below, above = value - bounds[0], bounds[1] - value
     dof = 1.0 if moments is None else moments.dof_beyond(1 / below - 1 / above)

@@ -33,15 +33,14 @@ class Moments:
     @classmethod
     def of(cls, contributions: FloatArray, n: int) -> Moments:
         """``float64[pieces]`` contributions of ``n`` units. Where they are all equal nothing is skewed."""
-        pieces = len(contributions)
-        apart = contributions - contributions.mean()
-        largest = float(np.abs(apart).max())
-        if not largest > 0:
+        pieces, widest = len(contributions), float(np.ptp(contributions))
+        if not widest > 0:
             return cls(0.0, 0.0, 0.0, n, pieces)
-        apart /= largest  # so that no power is too large or too small to be written
+        apart = (contributions - contributions[0]) / widest  # so that no sum or power is too large or too small to be written
+        apart -= apart.mean()
         norm = sqrt(float(apart @ apart))
         squares = (apart / norm) ** 2
-        return cls(largest * norm, float(squares @ apart) / norm, float(squares @ squares) - 3 / pieces, n, pieces)
+        return cls(widest * norm, float(squares @ apart) / norm, float(squares @ squares) - 3 / pieces, n, pieces)
 
     @property
     def error(self) -> float:

@@ -112,7 +112,8 @@ class Student:
         if self.error == 0:
             return math.copysign(math.inf, over)
         t = over / self.error
-        return t + self.skew * t**2 / 3 + self.skew**2 * t**3 / 27 + self.skew / 6
+        skewed = self.skew * t
+        return t * (1 + skewed / 3 + skewed * skewed / 27) + self.skew / 6
 
     def _inverse(self, transformed: float) -> float:
         if abs(self.skew) < 1e-9:
@@ -160,7 +161,7 @@ class FewDiffer:
         """Clusters needed to exclude ``margin`` if the same share of them differs, each as it pleases; None if unknown."""
         distance = abs(self.without - margin)
         reach = self._down if margin < self.without else self._up
-        if not distance or (self.differing == 0 and not reach):
+        if not distance or (self.differing == 0 and reach is None):
             return None
         factor = 1.0
         while self._grown(factor)._p(distance, reach) >= alpha:
@@ -181,7 +182,7 @@ class FewDiffer:
         return self.reach if self.rise is None else self.rise
 
     def _p(self, distance: float, reach: float | None) -> float:
-        if distance <= 0 or not reach:
+        if distance <= 0 or reach is None:
             return self._floor()
         if distance > reach:
             return 0.0
@@ -192,7 +193,7 @@ class FewDiffer:
     def _distance(self, alpha: float, reach: float | None) -> float:
         if self._floor() < alpha:
             return -math.inf
-        return reach * highest_share(self.differing, self.n, alpha) if reach else math.inf
+        return math.inf if reach is None else reach * highest_share(self.differing, self.n, alpha)
 
     def _floor(self) -> float:
         return 0.5**self.differing if self.differing >= _FEW else self.p_two_sided()

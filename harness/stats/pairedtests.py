@@ -89,8 +89,7 @@ def randomization_test(
 
     Raises UsageError for arrays that do not fit each other or ``n_resamples`` below 1.
     """
-    if n_resamples < 1:
-        raise UsageError(f"randomization_test: n_resamples must be positive, got {n_resamples}")
+    _check_resamples("randomization_test", n_resamples)
     pairs = Pairs.of(b, a, units, units_a, clusters)
     swap = _Swap.of(pairs, aggregate, finish)
     k = len(swap.where)
@@ -126,7 +125,10 @@ def paired_bootstrap_test(
 
     The parameters are those of :func:`~harness.stats.contrast.contrast`; whole clusters are drawn. Resamples that leave a value
     undefined are left out; all p-values are 1 where a value is undefined or no resample has one.
+
+    Raises UsageError for arrays that do not fit each other or ``n_bootstrap`` below 1.
     """
+    _check_resamples("paired_bootstrap_test", n_bootstrap)
     pairs = Pairs.of(b, a, units, units_a, clusters)
     if not pairs.n_units:
         return BootstrapTested(1.0, 1.0, 1.0, math.nan, 0)
@@ -216,6 +218,7 @@ def permutation_test(
     0.03125
     """
     _check(differences, alternative)
+    _check_resamples("permutation_test", n_resamples)
     mean = float(differences.mean()) if len(differences) else math.nan
     there = differences[differences != 0]
     if not len(there):
@@ -309,6 +312,11 @@ def _exact_tails(ranks: IntArray, positive: int) -> tuple[float, float]:
         chances = chances / 2
         chances[rank:] += moved / 2
     return float(chances[: positive + 1].sum()), float(chances[positive:].sum())
+
+
+def _check_resamples(caller: str, n: int) -> None:
+    if n < 1:
+        raise UsageError(f"{caller}: the number of resamplings must be positive, got {n}")
 
 
 def _check(differences: FloatArray, alternative: str) -> None:

@@ -17,6 +17,7 @@ Sided = Literal["one", "two"]
 
 _MOST = 2**53
 """From here on whole numbers of units cannot be told apart in float64."""
+_MOST_STEPS = 5_000
 
 
 # ── power and detectable effects ────────────────────────────────────────────────────────────────────────────────────
@@ -48,7 +49,7 @@ def mde(error: float, *, alpha: float = 0.05, power: float = 0.8, dof: float = m
     """The minimum detectable effect: how far beyond the margin an effect must lie to be found with probability ``power``.
 
     With infinite ``dof`` one-sided (z_{1-alpha} + z_{power}) · error = 2.486 · error at the defaults. Bloom 1995, Evaluation
-    Review 19. 0 for an ``error`` of 0.
+    Review 19. 0 for an ``error`` of 0; infinite where so few degrees of freedom (some hundredths) reject nothing.
 
     >>> round(mde(0.0224), 4), round(mde(0.0224, sided="two"), 4)
     (0.0557, 0.0628)
@@ -57,6 +58,8 @@ def mde(error: float, *, alpha: float = 0.05, power: float = 0.8, dof: float = m
     """
     _check(alpha=alpha, error=error, dof=dof, sided=sided, power=power)
     critical = _critical(alpha, dof, sided)
+    if error == 0.0 or math.isinf(critical):
+        return math.inf if error else 0.0
     if math.isinf(dof) and sided == "one":
         return (critical + NormalDist().inv_cdf(power)) * error
     return error * _root(lambda shift: _rejects(shift, critical, dof, sided) - power, critical)
@@ -70,9 +73,11 @@ def _rejects(shift: float, critical: float, dof: float, sided: Sided) -> float:
         return upper + normal.cdf(-shift - critical) if sided == "two" else upper
     from scipy.special import nctdtr
 
-    # 1 - nctdtr would lose what lies in the far tail, and mirrored it does not; of less than 1e-15 it makes NaN.
-    tails = [float(nctdtr(dof, -shift, -critical)), *([float(nctdtr(dof, shift, -critical))] if sided == "two" else [])]
-    return sum(0.0 if math.isnan(tail) else tail for tail in tails)
+    # 1 - nctdtr would lose what lies in the far tail, and mirrored it does not; of less than 1e-15 it makes NaN, and of shifts
+    # from some 1e9 on.
+    shifts = (shift, -shift) if sided == "two" else (shift,)
+    tails = [(float(nctdtr(dof, -towards, -critical)), towards) for towards in shifts]
+    return sum(float(towards > critical) if math.isnan(tail) else tail for tail, towards in tails)
 
 
 def _critical(alpha: float, dof: float, sided: Sided) -> float:
@@ -91,7 +96,7 @@ def _root(function: Callable[[float], float], guess: float) -> float:
     high = max(1.0, guess)
     while function(high) < 0:
         high *= 2
-    return float(brentq(function, 0.0, high, xtol=1e-12, rtol=1e-13))
+    return float(brentq(function, 0.0, high, xtol=1e-12, rtol=1e-13, maxiter=_MOST_STEPS))
 
 
 # ── sample sizes ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,8 +124,9 @@ def needed_n(
         return None
     tail = alpha / 2 if sided == "two" else alpha
     normal = NormalDist()
-    n = (sd / distance * (normal.inv_cdf(power) - normal.inv_cdf(tail))) ** 2
-    if n > _MOST:
+    root = sd / distance * (normal.inv_cdf(power) - normal.inv_cdf(tail))
+    n = root * root
+    if not n <= _MOST:
         return None
     n = max(2, math.ceil(n * (1 - 1e-12)))
     while exact and power_of(distance, sd / math.sqrt(n), alpha=alpha, dof=n - 1, sided=sided) < power:

@@ -112,14 +112,14 @@ def tango_interval(only_b: int, only_a: int, n: int, level: float = 0.95) -> tup
 
 
 def tango_limit(only_b: int, only_a: int, n: int, z: float, *, continuity: float = 0.0) -> float:
-    """The lower limit: the largest margin whose score is at least ``z`` (> 0); the upper one is that of the mirror image."""
+    """The lower limit: the margins below it have a score above ``z``; the upper one is that of the mirror image."""
     _check(only_b, only_a, n)
     if n == 0:
         return -1.0
-    low, high = -1.0, (only_b - only_a) / n
+    low, high = -1.0, 1.0
     for _ in range(_HALVINGS):  # the score falls as the margin grows
         middle = (low + high) / 2
-        if _score(only_b, only_a, n, middle, continuity) >= z:
+        if _score(only_b, only_a, n, middle, continuity) > z:
             low = middle
         else:
             high = middle

@@ -78,7 +78,7 @@ def baseline_of(results: Path, name: str) -> str:
     if not is_finished(results / baseline.run_id):
         raise StoreError(
             f"baseline {name!r} is run {baseline.run_id!r} (since {baseline.since}), which is not in {results} any more: "
-            f"bring it back, or set another one with harness baseline set"
+            f"bring it back, or set another one: harness baseline set {name} RUN"
         )
     return baseline.run_id
 

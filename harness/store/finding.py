@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,17 +20,17 @@ _SHOWN = 6
 
 def find_run(results: Path, name: str) -> Path:
     """The folder of a finished run: its path, its id or the beginning of one, ``latest``, ``latest~2``, ``latest:CONFIG``,
-    ``baseline:NAME``.
+    ``latest:CONFIG~2``, ``baseline:NAME``.
 
     Raises StoreError naming what there is.
     """
     direct = Path(name)
-    if (direct / RECORD).is_file():
+    if os.path.isfile(direct / RECORD):  # False, too, for a name that is too long for a path
         return direct
     if name.startswith(_BASELINE):
         return results / baseline_of(results, name.removeprefix(_BASELINE))
     finished = [folder for folder in run_folders(results) if is_finished(folder)]
-    match = re.fullmatch(r"latest(?:~(\d+))?(?::(.+))?", name)
+    match = re.fullmatch(r"latest(?:~(\d+))?(?::(.+?))?(?:~(\d+))?", name)
     if match:
         return _nth_latest(finished, match, results)
     found = [folder for folder in finished if folder.name == name] or [f for f in finished if f.name.startswith(name)]
@@ -38,7 +39,7 @@ def find_run(results: Path, name: str) -> Path:
     if found:
         more = f"{len(found) - _SHOWN} older ones and " if len(found) > _SHOWN else ""
         raise StoreError(f"{name!r} stands for several runs: {more}{', '.join(f.name for f in found[-_SHOWN:])}")
-    if (results / name / JOURNAL).is_file():
+    if os.path.isfile(results / name / JOURNAL):
         raise StoreError(f"run {name!r} is not finished: start it again with harness run")
     raise StoreError(f"no run {name!r} in {results}{did_you_mean(name, [f.name for f in finished])}")
 
@@ -54,9 +55,9 @@ def run_before(folder: Path) -> Path:
 
 
 def _nth_latest(finished: Sequence[Path], match: re.Match[str], results: Path) -> Path:
-    name, back, config = match.group(0), int(match.group(1) or 0), match.group(2)
+    name, back, config = match.group(0), int(match.group(1) or match.group(3) or 0), match.group(2)
     newest = reversed(finished) if config is None else _newest_of(finished, config)
-    found = list(itertools.islice(newest, back + 1))
+    found = list(itertools.islice(newest, min(back, len(finished)) + 1))
     if len(found) <= back:
         of = f" of {config!r}" if config else ""
         n = len(found)

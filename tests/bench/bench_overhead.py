@@ -1,5 +1,8 @@
 """What the harness costs a sample when the model costs nothing: ``python -m tests.bench.bench_overhead [SAMPLES [PEER]]``.
 
+``INSPECT_PYTHON``: the interpreter of an environment of its own with ``inspect_ai``, which does not fit beside our constraints;
+its ``mockllm`` is measured too then, on INSPECT samples.
+
 A generation task with ``exact_match``: data read and checked, prompts rendered, answers journaled and scored, samples and
 record written. Whole commands in fresh processes, as a user types them: ours on the ``null`` backend; then on one like it whose
 answers are kept, first into an empty cache, then all of them out of it; lm-eval with its ``dummy`` model and ``--log_samples``
@@ -22,7 +25,7 @@ from typing import ClassVar
 from harness.models.null import Null
 from harness.protocols import Cacheable
 
-SAMPLES, PEER = 100_000, 10_000
+SAMPLES, PEER, INSPECT = 100_000, 10_000, 1_000
 _ROOT = Path(__file__).resolve().parents[2]
 _SAID = "lol"  # what lm-eval's dummy says to everything
 _RIGHT = 4  # every fourth sample has that for its reference
@@ -61,12 +64,17 @@ def run(samples: int = SAMPLES, peer: int = PEER) -> None:
         cached = _shown("ours, every answer from the cache", samples, lambda: _ours(folder, samples, environment, kept))
         _lm_eval(folder, 100, environment)
         dummy = _shown("lm-eval, dummy", peer, lambda: _lm_eval(folder, peer, environment))
+        python = os.environ.get("INSPECT_PYTHON")
+        mock = _shown("inspect_ai, mockllm", INSPECT, lambda: _inspect(folder, INSPECT, str(python))) if python else None
     print(f"null: {_rate(samples, large)}, at least 20,000 asked for")
     print(f"cached: {large.wall / cached.wall:.2f} of the rate of null ({large.cpu / cached.cpu:.2f} by cpu), at least 0.50")
     print(f"lm-eval: {dummy.wall / small.wall:.0f}x as long for {peer:,} samples ({dummy.cpu / small.cpu:.0f}x by cpu)")
     per_sample = [(cost.wall / n, cost.cpu / n) for cost, n in ((dummy, peer), (large, samples))]
     wall, cpu = (theirs / ours for theirs, ours in zip(*per_sample))
     print(f"a sample of its {peer:,} takes {wall:.0f}x as long as one of our {samples:,} ({cpu:.0f}x by cpu)")
+    if mock is not None:
+        wall, cpu = mock.wall / INSPECT / (large.wall / samples), mock.cpu / INSPECT / (large.cpu / samples)
+        print(f"a sample of inspect_ai's {INSPECT:,} takes {wall:.0f}x as long as one of our {samples:,} ({cpu:.0f}x by cpu)")
 
 
 def _shown(what: str, n: int, measure: Callable[[], Cost]) -> Cost:
@@ -130,6 +138,38 @@ def _lm_eval(folder: Path, n: int, environment: Mapping[str, str]) -> Cost:
     (samples,) = out.rglob("samples_*.jsonl")
     assert sum(1 for _ in samples.open()) == n
     return Cost(wall, cpu, 0, json.loads(found.read_text())["results"]["sums"]["exact_match,none"])
+
+
+_INSPECT = """\
+import sys
+import tiktoken
+# What it counts tokens with is downloaded; bytes are counted in its place.
+tiktoken.get_encoding = lambda name: tiktoken.Encoding(
+    name, pat_str="(?s).+", mergeable_ranks={bytes([i]): i for i in range(256)}, special_tokens={})
+from inspect_ai import Task, eval
+from inspect_ai.dataset import FieldSpec, json_dataset
+from inspect_ai.model import ModelOutput, get_model
+from inspect_ai.scorer import exact
+from inspect_ai.solver import generate
+data, logs, n, text = sys.argv[1:]
+samples = json_dataset(data, FieldSpec(input="question", target="answer", id="id"))
+said = [ModelOutput.from_content("mockllm/model", text) for _ in range(int(n))]
+model = get_model("mockllm/model", custom_outputs=said)
+(log,) = eval(Task(dataset=samples, solver=generate(), scorer=exact()), model=model, log_dir=logs, display="none")
+assert log.status == "success" and log.results.completed_samples == int(n), log.error
+print(log.results.scores[0].metrics["mean"].value)
+"""
+
+
+def _inspect(folder: Path, n: int, interpreter: str) -> Cost:
+    """The same with Inspect's mock model, on the same file, its log in its own format."""
+    write_inputs(folder, n)
+    driver = folder / "inspect_peer.py"
+    driver.write_text(_INSPECT)
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    words = [folder / f"data{n}.jsonl", folder / f"logs{n}", n, _SAID]
+    wall, cpu, said = _timed([interpreter, str(driver), *map(str, words)], environment)
+    return Cost(wall, cpu, 0, float(said.split()[-1]))
 
 
 def _timed(command: list[str], environment: Mapping[str, str]) -> tuple[float, float, str]:

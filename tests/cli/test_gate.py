@@ -122,6 +122,17 @@ def test_what_broke_off_is_in_the_report_too(harness: Harness, nights: Nights, b
     assert f"run '{baseline.name}'" in error.get("message", "")
 
 
+def test_the_report_of_the_night_before_is_gone(harness: Harness, nights: Nights, baseline: Path) -> None:
+    """Whatever becomes of this night: Ctrl-C writes no report."""
+    nights.run(WRONG, gate=GATE)
+    Path("gate.xml").write_text("<testsuites/>")
+    page = Path("page.md")
+    said = harness("gate", "no-such-run", "--junit", "gate.xml", "--summary", str(page))
+    assert said.code == 2
+    assert cases(Path("gate.xml")) == [("gate", ["error"])]
+    assert page.read_text().startswith("## 🛑 no verdict: no run 'no-such-run' in ")
+
+
 def test_a_defect_is_in_the_report_too(
     harness: Harness, nights: Nights, baseline: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,6 +263,78 @@ def edited(run: Path, change: Callable[[dict[str, Any]], object]) -> None:
     (run / "run.json").write_text(json.dumps(record))
 
 
+def test_a_metric_that_lost_its_values_under_another_name_of_the_model(nights: Nights) -> None:
+    good, run = nights.run(range(8)), nights.run(range(8), models=["renamed"])
+    edited(run, lambda row: row.update(n=30, n_missing=10))
+    verdict = evaluate(run, good, Policy((Rule(max_drop=0.3),)), results=nights.results)
+    assert (verdict.verdict, only(verdict).reason) == ("infrastructure", "10 of 40 samples have no value any more")
+
+
+def test_one_missing_answer_does_not_break_a_slice(tmp_path: Path) -> None:
+    """1 of 160 is below max_missing; of the 80 easy ones it is more than 1 %."""
+    nights = Nights(tmp_path, n=160)
+    nights.write()
+    good, run = nights.run(), nights.run(failed=[1])
+    verdict = evaluate(run, good, Policy((Rule(slice="level=easy", max_drop=0.1),)), results=nights.results)
+    assert (verdict.verdict, only(verdict).n) == ("passed", 79)
+
+
+def test_samples_that_are_not_compared_are_told(nights: Nights) -> None:
+    good = replace(nights, n=60)
+    good.write()
+    base = good.run(failed=range(10))
+    nights.write()
+    run = nights.run()
+    verdict = evaluate(run, base, Policy((Rule(max_drop=0.5),)), results=nights.results)
+    assert verdict.notes == (
+        "model × capitals: 40 samples in both; left out: 20 only in the baseline",
+        "model × capitals: exact_match: compared on 30 of 40 samples: the others lack a value in a run",
+    )
+
+
+def test_an_entry_that_is_gone_is_told(nights: Nights) -> None:
+    good, run = nights.run(models=["one", "two"]), nights.run(models=["one"])
+    verdict = evaluate(run, good, Policy((Rule(max_drop=0.5),)), results=nights.results)
+    assert verdict.notes == ("in the baseline, and not in this run: two × capitals",)
+
+
+@pytest.mark.parametrize("limit", [{"max_drop": 2}, {"max_drop": "100%"}, {"min_value": 0}, {"max_value": 1}])
+def test_a_limit_that_nothing_breaks_is_refused(nights: Nights, limit: dict[str, Any]) -> None:
+    """Two points meant as 2 of what lies between 0 and 1: with every answer wrong it would pass."""
+    good, run = nights.run(), nights.run(range(40))
+    with pytest.raises(UsageError, match=r"rule 1 .* checks nothing: .* holds whatever exact_match is, between 0 and 1"):
+        evaluate(run, good, Policy((Rule(**limit),)), results=nights.results)
+
+
+def test_a_pattern_may_reach_a_metric_that_cannot_break_its_limit(nights: Nights) -> None:
+    nights.write(metrics="exact_match, chrf")
+    verdict = evaluate(nights.run(), nights.run(), Policy((Rule(max_drop=20),)), results=nights.results)
+    assert verdict.notes == ("holds whatever the value is: max_drop 20 of exact_match",)
+
+
+def test_what_was_never_checked_does_not_pass_as_inconclusive(nights: Nights) -> None:
+    """No answer of the baseline has a value: there is nothing to compare with."""
+    base, run = nights.run(failed=range(40)), nights.run()
+    verdict = evaluate(run, base, Policy((Rule(max_drop=0.1),), on_inconclusive="pass"), results=nights.results)
+    assert (verdict.verdict, verdict.exit_code, only(verdict).p_value) == ("inconclusive", 3, None)
+
+
+def test_counts_that_say_nothing_of_units(nights: Nights) -> None:
+    good, run = nights.run(), nights.run()
+    record = json.loads((run / "run.json").read_text())
+    for counts in ({}, {"units": {"model × capitals": {}}}):
+        (run / "run.json").write_text(json.dumps(record | {"counts": counts}))
+        with pytest.raises(StoreError, match=r"run\.json is damaged: counts"):
+            evaluate(run, good, Policy((Rule(max_drop=0.1),)), results=nights.results)
+
+
+def test_the_cells_of_a_matrix_by_pattern(nights: Nights) -> None:
+    """Brackets are part of a cell's name, and no wildcard."""
+    good, run = (nights.run(extra="matrix: {decoding.temperature: [0, 0.7]}\n") for _ in range(2))
+    verdict = evaluate(run, good, Policy((Rule(model="* [*=0.7]", max_drop=0.5),)), results=nights.results)
+    assert [result.entry for result in verdict.rules] == ["model [temperature=0.7]"]
+
+
 def test_nothing_may_drop_at_all(nights: Nights) -> None:
     verdict = evaluate(nights.run(), nights.run(), Policy((Rule(max_drop=0),)), results=nights.results)
     assert (verdict.verdict, only(verdict).needed_n) == ("inconclusive", None)

@@ -47,6 +47,34 @@ def test_a_first_night_that_breaks_a_rule_is_no_baseline(nights: Nights) -> None
         baseline_of(nights.results, "main")
 
 
+def test_a_broken_first_night_is_no_baseline_whatever_the_rules(nights: Nights) -> None:
+    """All rules compare, so that none can be checked without a baseline; a quarter of the outputs is missing."""
+    verdict = gated(nights, nights.run(failed=range(10), gate=GATE), init=True)
+    assert (verdict.verdict, verdict.exit_code, len(verdict.rules)) == ("infrastructure", 4, 1)
+    with pytest.raises(StoreError, match="no baseline 'main'"):
+        baseline_of(nights.results, "main")
+
+
+def test_a_copy_of_a_run_is_that_run(nights: Nights) -> None:
+    run = nights.run(gate=GATE)
+    shutil.copytree(run, nights.root / "copy")
+    with pytest.raises(UsageError, match="itself: there is nothing to compare"):
+        gated(nights, run, baseline=str(nights.root / "copy"))
+
+
+def test_a_run_that_was_gated_before_is_said_to_be(nights: Nights) -> None:
+    good, run = nights.run(gate=GATE), nights.run(gate=GATE)
+    assert gated(nights, run, baseline=good.name).notes == ()
+    assert "this run was held against this baseline before, at 2" in gated(nights, run, baseline=good.name).notes[-1]
+
+
+def test_answers_that_were_scored_again_are_the_same_answers(nights: Nights) -> None:
+    good = nights.run(range(8), gate=GATE)
+    again = api.rescore(good.name, results=nights.results).path
+    assert gated(nights, again, baseline=good.name).notes == (
+        "one of both runs was scored again from the other: the answers are the same",)  # fmt: skip
+
+
 def test_without_a_baseline_it_says_what_to_type(nights: Nights) -> None:
     run = nights.run(gate=GATE)
     with pytest.raises(UsageError) as caught:

@@ -53,5 +53,13 @@ def test_a_measure_of_drift_that_does_not_exist() -> None:
         told(10, Rule(drift="output_js", max_value=0.1), Rule(drift="output_jss", max_value=0.1))
 
 
+def test_a_limit_that_nothing_breaks() -> None:
+    found = told(10_000, Rule(metric="accuracy", max_drop=2), Rule(metric="accuracy", min_value=0.0))
+    assert [text.partition("): ")[2] for text in found] == [
+        "max_drop 2 holds whatever accuracy of intents is, between 0.0 and 1.0",
+        "min_value 0 holds whatever accuracy of intents is, between 0.0 and 1.0",
+    ]
+
+
 def test_rounded() -> None:
     assert [rounded(n) for n in (1, 99, 100, 1546, 24_723)] == [1, 99, 100, 1500, 25_000]

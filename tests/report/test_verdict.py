@@ -37,6 +37,8 @@ def test_the_headline_names_what_it_is_about() -> None:
 def test_how_it_was_tested() -> None:
     assert about(FOUND) == ["run r2 against r1", "alpha 0.05, holm over 4", "new since the baseline, and not compared: <b>"]
     assert about(verdict(PASSED, correction="none"))[1] == "alpha 0.05"
+    assert about(verdict(PASSED, BROKEN))[1] == "alpha 0.05, holm over 1", "what was not tested does not count"
+    assert about(verdict(BROKEN))[1] == "alpha 0.05"
     night = about(verdict(PASSED, night=7, level=0.000418))
     assert night[1] == "night 7 of this stream: a regression is tested at 0.00042 of alpha 0.05, passing at 0.05"
     assert len(about(verdict(replace(PASSED, reason="all pairs are equal")))) == 2, "it passed, whyever"

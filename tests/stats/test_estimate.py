@@ -283,6 +283,22 @@ def test_no_interval_without_bounds_to_widen_to(bounds: tuple[float | None, floa
     assert result.reason == "resampling does not move the value, and it has no bounds"
 
 
+def test_values_that_contradict_their_bounds_have_the_whole_range_and_no_crash() -> None:
+    result = of(column(1.7e308, -1.7e308), bounds=(-1.0, 1.0))
+    assert (result.value, result.low, result.high) == (0.0, -1.0, 1.0)
+
+
+@pytest.mark.parametrize("method", ["bootstrap", "delta", "jackknife", "subsample"])
+@pytest.mark.parametrize("aggregate", [mean_aggregate, lambda stats, weights: np.where(weights > 0, stats[:, 0], -np.inf).max(axis=1)])
+def test_ends_beyond_the_largest_numbers_are_no_interval(method: str, aggregate: object) -> None:
+    rows = column(*[1.7e308, -1.7e308, 1.7e308, -1.7e308, 1.7e308])
+    with np.errstate(all="ignore"):
+        result = estimate(rows, aggregate, method=method, bounds=(None, None), rng=np.random.default_rng(0))  # type: ignore[arg-type]
+    ends = [end for end in (result.low, result.high) if end is not None]
+    assert all(math.isfinite(end) for end in ends) and len(ends) in (0, 2)
+    assert ends or result.reason
+
+
 def test_one_sample_and_one_group() -> None:
     one = of(column(1.0), method="wilson")
     assert (one.value, one.low, one.high, one.reason) == (1.0, None, None, "one sample")
