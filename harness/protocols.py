@@ -51,12 +51,15 @@ class Metric:
     needs : what samples and answers must have, out of ``text references target choices label probabilities logprobs
         likelihoods ranking qrels number vectors tags ratings outcomes contexts slices timing usage``; ``a|b``: one of the two.
     higher_is_better, bounds, unit : direction, closed range (None = unbounded on that side), unit of the value.
-    interval : how the interval is made. ``wilson`` only where every row is a hit or a miss.
+    interval : how the interval is made. ``wilson`` only where every row is a hit or a miss; ``bootstrap`` is what covers best
+        (a score interval between two finite bounds, else BCa); ``subsample`` where duplicates distort the value; see
+        :func:`harness.stats.estimate.estimate`.
     columns : names of the columns of ``Scores.stats``.
     aliases : other names, with the parameters that they stand for.
     scope : ``sample`` if chunks of samples can be scored one by one, ``corpus`` if all are needed at once.
     function : the plain function beside it, where that has another name than the metric.
     example : a spec that can be typed, for a metric that its name alone does not make (``group_gap(accuracy)``).
+    order_matters : the value depends on the order of the rows (Elo), so that equal ones are never counted together.
     fits_outputs : something is fitted to the outputs, so that those of two systems are never scored in one call.
     sees_errors : it is handed failed outputs too (those with ``error``): rates of errors are about them.
     formula : the value in one line, as one would write it on a board.
@@ -78,6 +81,7 @@ class Metric:
     scope: ClassVar[Scope] = "sample"
     function: ClassVar[str] = ""
     example: ClassVar[str] = ""
+    order_matters: ClassVar[bool] = False
     fits_outputs: ClassVar[bool] = False
     sees_errors: ClassVar[bool] = False
     formula: ClassVar[str] = ""

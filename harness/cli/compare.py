@@ -12,7 +12,7 @@ from rich.text import Text
 
 from harness import api
 from harness.cli.options import Json, Results
-from harness.cli.output import DEFAULT_RESULTS, add_rows, console, fitted, print_json, print_next, table, typed
+from harness.cli.output import DEFAULT_RESULTS, add_rows, console, fitted, print_json, print_next, table, typed, undisturbed
 from harness.compare import ALLOWED, CORRECTIONS, TESTS, Flip, PairedTask, Report, flip_metric, flips
 from harness.errors import UsageError, did_you_mean
 from harness.report.comparison import (
@@ -67,10 +67,11 @@ def command(
     Each metric's verdict on B (and each further run) against A: better, worse, same, or unclear. Exit code 0 whatever it is:
     harness gate is what fails.
     """
-    report = api.compare(
-        *runs, results=results, tasks=_listed(task) if flips_of is None else [flips_of], metrics=_listed(metric),
-        allow=_by_commas(allow), test=test, alpha=alpha, correction=correction, margin=margin,
-    )  # fmt: skip
+    with undisturbed(as_json):
+        report = api.compare(
+            *runs, results=results, tasks=_listed(task) if flips_of is None else [flips_of], metrics=_listed(metric),
+            allow=_by_commas(allow), test=test, alpha=alpha, correction=correction, margin=margin,
+        )  # fmt: skip
     if output is not None:
         write_atomically(output, comparison_markdown(report).encode())
     if flips_of is not None:
@@ -134,10 +135,11 @@ def _next(report: Report, runs: list[str], results: Path) -> list[str]:
 
 def _show_flips(report: Report, task: str, metrics: list[str], limit: int, as_json: bool, this: str) -> None:
     found = []
-    for pair in report.pairs:
-        metric = flip_metric(pair, metrics)
-        if metric is not None:
-            found.append((pair, metric, flips(pair, metric, limit)))
+    with undisturbed(as_json):
+        for pair in report.pairs:
+            metric = flip_metric(pair, metrics)
+            if metric is not None:
+                found.append((pair, metric, flips(pair, metric, limit)))
     if not found:
         known = list(dict.fromkeys(name for pair in report.pairs for name in pair.metrics))
         raise UsageError(f"compare: no metric of {task} gives single samples a value and has a better direction"

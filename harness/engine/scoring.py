@@ -15,7 +15,7 @@ from harness.codec import digest
 from harness.engine.blocks import Block, Extremes, joined_extremes, score_block
 from harness.engine.rowindex import RowIndex
 from harness.protocols import Backend, Metric
-from harness.stats.bootstrap import Aggregate, Finish, IntArray, Once
+from harness.stats.bootstrap import Aggregate, Finish, InOrder, IntArray, Once
 from harness.stats.estimate import estimate, missing_rows
 from harness.store import MetricColumn
 from harness.types import Estimate, FloatArray, Output, Sample, Table
@@ -224,6 +224,8 @@ class Scorer:
 
 def aggregate_of(metric: Metric) -> Aggregate:
     """Its aggregate; what does not depend on the weights is done once where the metric can tell it apart."""
+    if metric.order_matters:
+        return InOrder(metric.aggregate)
     return metric.aggregate if type(metric).for_weights is Metric.for_weights else Once(_prepared(metric))
 
 

@@ -192,6 +192,7 @@ class Elo(ComparisonMetric):
 
     name: ClassVar[str] = "elo"
     summary: ClassVar[str] = "Elo rating from comparisons in their order"
+    order_matters: ClassVar[bool] = True
     bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
     formula: ClassVar[str] = "r ← r + k (points − 1 / (1 + 10^((r_other − r) / scale)))"
     reference: ClassVar[str] = "evalica.elo"

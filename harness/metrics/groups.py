@@ -77,7 +77,7 @@ class GroupedMetric(Metric):
         self.require(not isinstance(self.metric, GroupedMetric), "metric", "a metric that is not itself one by group")
         inner = self.metric
         for name, value in (("needs", inner.needs | {"slices"}), ("scope", inner.scope), ("unit", inner.unit),
-                            ("columns", ("group", *inner.columns))):
+                            ("columns", ("group", *inner.columns)), ("order_matters", inner.order_matters)):
             object.__setattr__(self, name, value)
 
     def for_language(self, language: str) -> Self:

@@ -151,21 +151,20 @@ def _check_twice(cells: Sequence[_Cell], columns: Columns) -> None:
 def _scores(cells: Sequence[_Cell]) -> tuple[FloatArray, tuple[str, ...]]:
     """Numbers, or codes of categories with their names."""
     numbers = [_number(cell.score) for cell in cells]
-    if all(number is None for number in numbers):
+    if all(number is None for number in numbers):  # "nan" and "inf" are no names of categories
         found = Names.of([cell.score for cell in cells])
         return found.codes.astype(np.float64), found.all
     for cell, number in zip(cells, numbers):
-        if number is None:
+        if number is None or not np.isfinite(number):
             raise cell.line.error(f"the score must be a finite number, as others are, got {cell.score!r:.40}")
     return np.array(numbers, dtype=np.float64), ()
 
 
 def _number(text: str) -> float | None:
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
         return None
-    return number if np.isfinite(number) else None
 
 
 # ── comparisons ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,7 +175,7 @@ def comparisons_of(lines: Sequence[Line], columns: Columns) -> Comparisons:
 
     The winner is left or right (a or b, 1 or 2, model_a or model_b, the name of its column), tie (draw, equal, both, neither),
     or the name of one of the two. Raises DataError ``file:line: …`` for another word, an empty name, one and the same on both
-    sides.
+    sides, and where all winners are 0 or 1.
     """
     sides = columns.names["left"], columns.names["right"]
     kept: list[Line] = []
@@ -193,6 +192,7 @@ def comparisons_of(lines: Sequence[Line], columns: Columns) -> Comparisons:
             outcomes.append(_outcome(line, winner, (left, right), sides))
     if not kept:
         raise DataError(f"{lines[0].file}: no comparison has a winner (column {columns.names['winner']!r})")
+    _check_codes(kept, columns.names["winner"], pairs)
     notes = (f"{len(lines) - len(kept)} comparisons have no winner and are left out",) if len(kept) < len(lines) else ()
     names = Names.of([name for pair in pairs for name in pair])
     codes = names.codes.reshape(len(pairs), 2)
@@ -200,6 +200,15 @@ def comparisons_of(lines: Sequence[Line], columns: Columns) -> Comparisons:
                       else Names.of([line.required(column, f"the {role}") for line in kept])
                       for role in ("worker", "item"))  # fmt: skip
     return Comparisons(names.all, codes[:, 0], codes[:, 1], np.array(outcomes), workers, items, notes)
+
+
+def _check_codes(lines: Sequence[Line], column: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """0 is a tie beside 1 and 2; beside 1 alone it may as well be the left one, or the right one."""
+    words = {line.text(column) for line in lines}
+    if "0" in words <= {"0", "1"} and not words & {name for pair in pairs for name in pair}:
+        first = next(line for line in lines if line.text(column) == "0")
+        raise first.error(f"a winner that is 0 or 1 in every row does not say which side is meant: write left, right and tie "
+                          f"(column {column!r})")  # fmt: skip
 
 
 def _outcome(line: Line, winner: str, pair: tuple[str, str], sides: tuple[str, str]) -> float:

@@ -135,6 +135,8 @@ def _resampled(
     blocks = resample_weights(n_clusters, settings.n_bootstrap, settings.rng())
     drawn = np.concatenate([of(table, block[:, codes]) for block in blocks])
     low, high = percentile_interval(drawn, settings.level)
+    if not max(high, value) > min(low, value):
+        return Agreement(name, value, n_units=n_units, reason="resampling does not move it")
     return Agreement(name, value, min(low, value), max(high, value), n_units)
 
 
@@ -174,6 +176,8 @@ def rater_lines(judgements: Judgements, settings: Settings) -> list[RaterLine]:
     lines = []
     for code, name in enumerate(judgements.raters.all):
         low, high = np.fmin(ends[0][code], own[code]), np.fmax(ends[1][code], own[code])
+        if not high > low:
+            low = high = math.nan
         is_alone = bool(n_shared[code] >= FEWEST and own[code] <= 0 and high < whole)
         is_of_numbers = judgements.is_numeric
         lines.append(RaterLine(

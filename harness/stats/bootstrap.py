@@ -44,6 +44,16 @@ class Once:
         return self.over(stats)(weights)
 
 
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """An aggregate to which the order of the rows matters (Elo): equal rows must not be put together."""
+
+    aggregate: Aggregate
+
+    def __call__(self, stats: FloatArray, weights: FloatArray) -> FloatArray:
+        return self.aggregate(stats, weights)
+
+
 def resample_weights(
     n_units: int, n_replicates: int, rng: np.random.Generator, *, strata: IntArray | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[FloatArray]:

@@ -112,7 +112,7 @@ class Contrast:
         distance, z = abs(assumed - margin), sizes.mde(1.0, alpha=alpha, power=power)
         if distance <= z * math.sqrt(self.noise):
             return None
-        wanted = math.sqrt(distance**2 - z**2 * self.noise)
+        wanted = math.sqrt(distance * distance - z * z * self.noise)
         by_spread = sizes.needed_n(self._unit_deviation(assumed), wanted, alpha, power)
         by_number = self._few.needed_n(margin, alpha)
         if by_spread is None or by_number is None:
@@ -121,9 +121,9 @@ class Contrast:
 
     def _unit_deviation(self, assumed: float) -> float:
         if self.hits is None:
-            return math.sqrt(max(self.error**2 - self.noise, 0.0) * self.n_units)
+            return math.sqrt(max(self.error * self.error - self.noise, 0.0) * self.n_units)
         share = max(self.n_differing, 1) / self.n_units
-        return math.sqrt(max(share, abs(assumed)) - assumed**2)
+        return math.sqrt(max(max(share, abs(assumed)) - assumed * assumed, 0.0))
 
 
 def contrast(

@@ -102,8 +102,8 @@ def _chosen(rows: Rows, function: Function, value: float, settings: Settings) ->
     if settings.method == "jackknife":
         return _closed(_left_out(rows, function, rows.n_clusters, settings.rng), value, rows, settings)
     moments = _linear(rows, function)
-    if settings.method == "delta" and moments is not None:
-        return _closed(moments, value, rows, settings)
+    if settings.method == "delta" and moments is not None and function.finish is not None:
+        return _closed(None if _hangs_on_one(function.finish, _sums(rows)) else moments, value, rows, settings)
     ends = None if moments is None else _score(moments, moments.error, value, settings)
     if ends is not None:
         return Interval(min(ends[0], value), max(ends[1], value), f"{_clustered(rows)}score(delta)")
@@ -138,10 +138,17 @@ def _moments(contributions: FloatArray, n: int) -> Moments | None:
     return Moments.of(contributions, n) if isfinite(np.ptp(contributions)) else None
 
 
+def _hangs_on_one(finish: Finish, sums: FloatArray) -> bool:
+    """Whether a cluster less leaves the value undefined: no slope tells of what one alone decides (an arm of one unit)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return not np.isfinite(finish(sums.sum(axis=0) - sums)).all()
+
+
 def _left_out(rows: Rows, function: Function, most: int, rng: np.random.Generator) -> Moments | None:
     """From leaving out the units, the patterns of few distinct rows, or ``most`` random groups of units in turn; None where
     that leaves the value undefined."""
-    if function.finish is None and rows.is_flat and (patterns := Patterns.of(rows.stats)) is not None:
+    patterns = Patterns.of(rows.stats, function.aggregate) if function.finish is None and rows.is_flat else None
+    if patterns is not None:
         without = np.asarray(values_of(function.aggregate, patterns.rows)(patterns.without_one()))[patterns.pattern_of_row]
         contributions = -(len(without) - 1) / len(without) * without
         return _moments(contributions, rows.n_clusters)

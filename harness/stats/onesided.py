@@ -16,6 +16,8 @@ from typing import Protocol
 from harness.stats.proportions import Side, highest_share, tango_limit, tango_p
 
 _FEW = 6
+_FAR = 1e100
+"""Beyond every quantile, and its cube a number."""
 
 
 class OneSided(Protocol):
@@ -111,7 +113,7 @@ class Student:
         over = self.difference - margin
         if self.error == 0:
             return math.copysign(math.inf, over)
-        t = over / self.error
+        t = max(-_FAR, min(over / self.error, _FAR))
         skewed = self.skew * t
         return t * (1 + skewed / 3 + skewed * skewed / 27) + self.skew / 6
 

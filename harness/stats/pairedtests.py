@@ -89,7 +89,7 @@ def randomization_test(
 
     Raises UsageError for arrays that do not fit each other or ``n_resamples`` below 1.
     """
-    _check_resamples("randomization_test", n_resamples)
+    _check_positive("randomization_test: n_resamples", n_resamples)
     pairs = Pairs.of(b, a, units, units_a, clusters)
     swap = _Swap.of(pairs, aggregate, finish)
     k = len(swap.where)
@@ -128,7 +128,7 @@ def paired_bootstrap_test(
 
     Raises UsageError for arrays that do not fit each other or ``n_bootstrap`` below 1.
     """
-    _check_resamples("paired_bootstrap_test", n_bootstrap)
+    _check_positive("paired_bootstrap_test: n_bootstrap", n_bootstrap)
     pairs = Pairs.of(b, a, units, units_a, clusters)
     if not pairs.n_units:
         return BootstrapTested(1.0, 1.0, 1.0, math.nan, 0)
@@ -218,7 +218,7 @@ def permutation_test(
     0.03125
     """
     _check(differences, alternative)
-    _check_resamples("permutation_test", n_resamples)
+    _check_positive("permutation_test: n_resamples", n_resamples)
     mean = float(differences.mean()) if len(differences) else math.nan
     there = differences[differences != 0]
     if not len(there):
@@ -314,9 +314,9 @@ def _exact_tails(ranks: IntArray, positive: int) -> tuple[float, float]:
     return float(chances[: positive + 1].sum()), float(chances[positive:].sum())
 
 
-def _check_resamples(caller: str, n: int) -> None:
+def _check_positive(what: str, n: int) -> None:
     if n < 1:
-        raise UsageError(f"{caller}: the number of resamplings must be positive, got {n}")
+        raise UsageError(f"{what} must be positive, got {n}")
 
 
 def _check(differences: FloatArray, alternative: str) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from harness.stats.bootstrap import Aggregate, Finish, IntArray, Once, replicates
+from harness.stats.bootstrap import Aggregate, Finish, InOrder, IntArray, Once, replicates
 from harness.types import FloatArray
 
 MOST_PATTERNS = 1024
@@ -32,8 +32,10 @@ class Patterns:
     pattern_of_row: IntArray
 
     @classmethod
-    def of(cls, stats: FloatArray) -> Patterns | None:
-        """None where there are too many for it to be worth while."""
+    def of(cls, stats: FloatArray, aggregate: Aggregate | None = None) -> Patterns | None:
+        """None where there are too many for it to be worth while, and where their order matters to the aggregate."""
+        if isinstance(aggregate, InOrder):
+            return None
         most = min(len(stats) // _ROWS_A_PATTERN, MOST_PATTERNS)
         direction = np.random.default_rng(0).random(stats.shape[1])
         with np.errstate(all="ignore"):
@@ -70,7 +72,7 @@ def lone_replicates(
     rng: np.random.Generator,
 ) -> FloatArray:
     """As :func:`harness.stats.bootstrap.replicates`, for one system by itself: by patterns of rows where there are few."""
-    patterns = Patterns.of(stats) if groups is None and weights is None else None
+    patterns = Patterns.of(stats, aggregate) if groups is None and weights is None else None
     if patterns is None:
         return replicates(aggregate, stats, groups=groups, weights=weights, finish=finish, n_bootstrap=n_bootstrap, rng=rng)
     values = values_of(aggregate, patterns.rows)

@@ -182,7 +182,8 @@ def rating_intervals(
     ``clusters int64[n]`` (who compared, say) has whole clusters resampled: one worker's comparisons are not independent, and
     resampling them one by one makes intervals too narrow. Resamplings in which an item lost (or won) everything leave
     likelihood ratings undefined; where ``undefined`` is large, intervals are too narrow at the end that is missing. Of ``elo``
-    a comparison that is drawn twice moves twice. Low <= value <= high always. One cluster or comparison: no intervals.
+    a comparison that is drawn twice moves twice. Low <= value <= high always. One cluster or comparison, and a rating
+    that resampling does not move: no interval.
 
     Raises UsageError for an unknown kind, clusters that are not as many as the comparisons, and as the ratings do.
     """
@@ -202,6 +203,7 @@ def rating_intervals(
     ends = np.array([percentile_interval(column, level) for column in drawn.T]).T
     defined = drawn[np.isfinite(drawn).all(axis=1)]
     low, high = np.fmin(ends[0], values), np.fmax(ends[1], values)
+    low, high = (np.where(high - low > _TOLERANCE * np.abs(values), end, np.nan) for end in (low, high))
     return RatingIntervals(values, low, high, _rank_shares(defined, n_items), 1 - len(defined) / n_bootstrap, drawn)
 
 

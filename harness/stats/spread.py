@@ -19,6 +19,7 @@ Resample = Literal["bootstrap", "halves"]
 
 _N_HALVES = 200
 _UNDEFINED_SHARE = 0.05
+_TOO_FAR = "the values lie too far apart for a standard error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ def spread_of(
     if function.finish is not None:
         b, a = (linear_contributions(function.finish, side) for side in sums)
         if b is not None and a is not None:
-            shape = Shape.of(b - scale * a)
-            return Spread(shape.error, "t(linear)", shape, len(b) * float(max(b.std(), a.std())))
+            with np.errstate(over="ignore", invalid="ignore"):
+                shape, deviation = Shape.of(b - scale * a), len(b) * float(max(b.std(), a.std()))
+            return Spread(shape.error, "t(linear)", shape, deviation, None if math.isfinite(shape.error) else _TOO_FAR)
     return _of_resamples(function, pairs, scale, rng)
 
 
@@ -77,8 +79,9 @@ def _of_resamples(function: Function, pairs: Pairs, scale: float, rng: np.random
     undefined = 1 - float(there.mean())
     note = f"{undefined:.0%} of the resamplings leave the value undefined" if undefined > _UNDEFINED_SHARE else None
     factor = half_scale(n) if function.resample == "halves" else math.sqrt(n / (n - 1))
-    errors = [factor * float(values[there].std(ddof=1)) for values in (b - scale * a, b, a)]
-    return Spread(errors[0], method, None, math.sqrt(n) * max(errors[1:]), note)
+    with np.errstate(over="ignore"):
+        errors = [factor * float(values.std(ddof=1)) for values in (b[there] - scale * a[there], b[there], a[there])]
+    return Spread(errors[0], method, None, math.sqrt(n) * max(errors[1:]), note if math.isfinite(errors[0]) else _TOO_FAR)
 
 
 def _resampled(function: Function, side: Side, rng: np.random.Generator) -> FloatArray:

@@ -58,6 +58,18 @@ def test_a_planted_regression(harness: Harness, nights: Nights, baseline: Path) 
     assert Path("summary.md").read_text().startswith("## ❌ regressed: 1 of 2 checks")
 
 
+def test_a_narrow_terminal_cuts_no_word(
+    harness: Harness, nights: Nights, baseline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "68")
+    nights.run(range(140), gate=GATE)
+    lines = harness("gate").out.splitlines()
+    assert lines[0].split() == ["verdict", "what", "value", "drop", "allowed", "n"]  # one entry, one task, no needed n
+    assert lines[1].split() == ["regressed", "exact_match", "0.650", "0.150", "≤", "0.05", "400"]
+    assert lines[2].split()[0].startswith("[0.1")
+    assert "…" not in "".join(lines[:6])
+
+
 def test_the_same_model_again_passes(harness: Harness, nights: Nights, baseline: Path) -> None:
     nights.run(WRONG, gate="{baseline: main, rules: [{metric: exact_match, max_drop: 0.05}]}")
     said = harness("gate", "latest")

@@ -40,6 +40,19 @@ def test_the_table_says_when_the_level_changed_and_what_else(harness: Harness, r
     assert lines[-1] == f"next: harness compare {run_id(9)} {run_id(10)}   or: harness drift {run_id(10)} {run_id(9)}"
 
 
+def test_in_a_narrow_terminal_the_changes_have_lines_of_their_own(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    weights = [{"model_signatures": {"m": {"content": digit * 32}}} for digit in "ab"]
+    write(tmp_path / "results", *(record(night, 0.7, **weights[night]) for night in range(2)))
+    lines = [line.rstrip() for line in harness("history").out.splitlines()]
+    assert lines[3].split() == ["run", "value", "interval", "level", "marks"]  # the id says when it was started
+    assert lines[6] == "different from the run before"
+    assert lines[7] == f"  {run_id(1)}: model m: content aaaaaaaaaaaa… → bbbbbbbbbbbb…"
+
+
 def test_as_json(harness: Harness, results: Path) -> None:
     document = harness("history", "--json").json
     assert (document["schema"], document["config"], len(document["runs"]), document["notes"]) == (1, "nightly", 16, [])

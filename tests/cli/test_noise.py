@@ -97,6 +97,16 @@ def test_the_runs_are_not_among_those_that_are_compared(project: Path, harness: 
     assert "there are no finished runs" in harness("show", "latest").err
 
 
+def test_the_next_command_is_one_that_can_be_typed(project: Path, harness: Harness) -> None:
+    write_app(project, "next", STEADY)
+    config = project / "configs" / "app.yaml"
+    assert harness("noise", "configs/app.yaml", "--repeats", "2").out.splitlines()[-1] == "next: harness run configs/app.yaml"
+    config.write_text(config.read_text() + "gate: {baseline: main, rules: [{max_drop: 0.1}]}\n")
+    harness("run", "configs/app.yaml")
+    said = harness("noise", "configs/app.yaml", "--repeats", "2")
+    assert said.out.splitlines()[-1] == "next: harness gate latest:app"
+
+
 def test_few_or_different_runs(project: Path, harness: Harness) -> None:
     write_app(project, "few", STEADY)
     assert harness("noise", "configs/app.yaml", "--repeats", "1").code == 2

@@ -52,6 +52,16 @@ def test_nothing_in_both_is_undefined(tmp_path: Path) -> None:
     assert found.difference.reason == "no sample was scored in both"
 
 
+@pytest.mark.parametrize("others", [True, None])
+def test_a_run_that_answered_nothing_is_undefined(project: Project, others: bool | None) -> None:
+    """No row of it was scored, so that nothing stored says how wide its statistics are."""
+    rows, none = questions(12), answered([None] * 12)
+    runs = [project.run(name, rows, of) for name, of in (("a", none), ("b", answered([others] * 12)))]
+    for pair in (runs, runs[::-1]):
+        (found,) = compare_runs(*pair).comparisons
+        assert (found.verdict, found.n_pairs, found.difference.reason) == ("unclear", 0, "no sample was scored in both")
+
+
 def test_few_samples_are_unclear(tmp_path: Path) -> None:
     """Three samples that all fall: by chance as often as 2 · 0.5^3."""
     found = by_hand(tmp_path, [1.0] * 3, [0.0] * 3)

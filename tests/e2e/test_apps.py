@@ -230,8 +230,9 @@ def test_a_run_that_was_stopped_asks_nothing_twice(project: Project) -> None:
 def test_a_name_that_is_wrong(project: Project, app: str, said: str) -> None:
     project.configure(f'{{backend: python, app: "{app}"}}')
     ended = project.run()
-    assert (ended.code, ended.out) == (2, "")
+    assert (ended.code, json.loads(ended.out)["exit_code"]) == (2, 2)
     assert said in ended.err
+    assert said in json.loads(ended.out)["error"]
     assert project.asked() == []
 
 
@@ -297,9 +298,9 @@ def test_a_service_that_answers(project: Project) -> None:
         assert len(files) > 5
         assert [path for path in files if KEY.encode() in path.read_bytes()] == []
         refused = project.run("--new", environment={"RAG_KEY": "sk-another-0123456789"})
-        assert (refused.code, refused.out) == (2, "")
+        assert (refused.code, json.loads(refused.out)["exit_code"]) == (2, 2)
         assert "the service refuses the key in the environment variable RAG_KEY" in refused.err
-        assert "sk-another" not in refused.err
+        assert "sk-another" not in refused.err + refused.out
 
 
 def test_a_service_that_fails_now_and_then(project: Project) -> None:

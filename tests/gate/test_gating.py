@@ -90,6 +90,14 @@ def test_without_a_baseline_it_says_what_to_type(nights: Nights) -> None:
         gated(nights, nights.run(gate="{rules: [{max_drop: 0.1}]}"))
 
 
+def test_rules_of_a_file_are_held_against_the_baseline_of_the_config(nights: Nights, tmp_path: Path) -> None:
+    good, run = nights.run(gate=GATE), nights.run(gate=GATE)
+    set_baseline(nights.results, "main", good.name)
+    file = tmp_path / "strict.yaml"
+    file.write_text("rules: [{metric: exact_match, max_drop: 0.2}]")
+    assert gated(nights, run, policy=file).baseline == good.name
+
+
 def test_rules_on_values_need_none(nights: Nights) -> None:
     verdict = gated(nights, nights.run(gate="{rules: [{metric: exact_match, min_value: 0.5}]}"))
     assert (verdict.verdict, verdict.baseline) == ("passed", None)

@@ -13,11 +13,12 @@ import warnings
 import numpy as np
 import pytest
 
-from harness.engine.scoring import Scorer, make_settings
+from harness.engine.scoring import Scorer, aggregate_of, make_settings
 from harness.errors import HarnessError, MetricError
 from harness.metrics.pooled import PooledMetric
 from harness.plugins import catalogue, example_spec, metric, metric_names
 from harness.protocols import Metric, PairMetric
+from harness.stats.patterns import Patterns
 from harness.types import Estimate, Label, Labels, Output
 from tests.metrics.worlds import ROLES, World, bound, worlds
 
@@ -184,6 +185,22 @@ def test_a_weight_of_two_is_two_copies(spec):
     weighted = np.asarray(found.aggregate(stats, chosen[None, :]))[0]
     copied = np.asarray(found.aggregate(copies, np.ones((1, len(copies)))))[0]
     assert weighted == pytest.approx(copied, rel=1e-9, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.parametrize("spec", [spec for spec in specs() if not metric(spec).is_additive and takes_copies(spec)] + ["elo"])
+def test_equal_rows_may_be_counted_unless_it_says_that_order_matters(spec):
+    scorer = scorer_of(metric(spec), home(spec))
+    stats, _ = scorer_statistics(scorer)
+    found, rng = scorer.bound("m"), np.random.default_rng(0)
+    many = stats[~np.isnan(stats).any(axis=1)]
+    many = many[rng.integers(0, len(many), 20 * len(many))]
+    patterns = Patterns.of(many, aggregate_of(found))
+    if found.order_matters or patterns is None:
+        assert found.order_matters == (spec == "elo") and patterns is None
+        return
+    counted = np.asarray(found.aggregate(patterns.rows, patterns.counts[None, :].astype(np.float64)))[0]
+    whole = np.asarray(found.aggregate(many, np.ones((1, len(many)))))[0]
+    assert counted == pytest.approx(whole, rel=1e-9, abs=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("spec", specs())

@@ -67,6 +67,17 @@ def test_the_error_is_that_of_two_means_over_units() -> None:
     assert (doubled.value, doubled.low) == (pytest.approx(found.value), pytest.approx(found.low))
 
 
+@pytest.mark.parametrize("rows_of_one", [1, 3])
+def test_an_arm_of_one_unit_has_no_interval(rows_of_one: int) -> None:
+    """Its own spread is unknown: that of the other arm alone would be a narrow lie."""
+    y = np.random.default_rng(0).normal(size=1000).tolist()
+    rows: list[Row] = [(f"c{i}", "control", {"y": value}) for i, value in enumerate(y)]
+    rows += [("n", "new", {"y": 4.0 + i}) for i in range(rows_of_one)]
+    found, _ = scored("ab_difference(y)", rows)
+    assert found.value is not None
+    assert (found.low, found.high, found.reason) == (None, None, "a sample less leaves the value undefined")
+
+
 def world(n: int, rho: float, rng: np.random.Generator, effect: float = 0.2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outcome, covariate and arm; the outcome's variance is 1 within arms and ρ² of it is the covariate's."""
     x = rng.normal(size=n)

@@ -26,6 +26,15 @@ def test_a_damaged_run_of_another_config_is_in_nobodys_way(tmp_path: Path) -> No
     assert find_run(tmp_path, "latest:nightly") == mine
 
 
+def test_both_orders_of_the_run_before_of_a_config(tmp_path: Path) -> None:
+    before = finished(tmp_path, f"{STAMPS[0]}-nightly-aaaa")
+    finished(tmp_path, f"{STAMPS[1]}-nightly-bbbb")
+    finished(tmp_path, f"{STAMPS[2]}-other-cccc", "other")
+    assert find_run(tmp_path, "latest~1:nightly") == find_run(tmp_path, "latest:nightly~1") == before
+    with pytest.raises(StoreError, match="'latest:nightly~2': there are only 2 finished runs of 'nightly'"):
+        find_run(tmp_path, "latest:nightly~2")
+
+
 def test_a_damaged_run_that_may_be_the_one_is_told(tmp_path: Path) -> None:
     finished(tmp_path, f"{STAMPS[0]}-nightly-aaaa")
     newest = damaged(tmp_path, f"{STAMPS[1]}-nightly-bbbb")
