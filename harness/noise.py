@@ -22,6 +22,9 @@ from harness.types import FloatArray, RunRecord
 Unit = tuple[str, str, str]
 """Model, cell, task: one unit's rows in ``samples.parquet``."""
 
+_ROUNDING = 1e-12
+"""Share of the values' size up to which their spread may be the rounding of sums."""
+
 
 def measure_noise(folders: Sequence[Path]) -> Noise:
     """Entry → task → metric → the run-to-run part of its variance, from finished runs of one plan.
@@ -53,7 +56,9 @@ def _of_metric(estimate: Mapping[str, Any], records: Sequence[RunRecord], folder
         return None
     unit, metric = (estimate["model"], estimate["cell"], estimate["task"]), estimate["metric"]
     found = np.array(known)
-    spread = float((found - found[0]).std(ddof=1))  # equal values have none, to the last digit
+    spread = float(found.std(ddof=1))
+    if spread <= _ROUNDING * float(np.abs(found).max()):
+        spread = 0.0
     variance, dof = spread**2, float(len(found) - 1)
     if variance > 0:
         by_sample = _by_sample(folders, unit, metric)

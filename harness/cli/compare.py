@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness import api
-from harness.cli.options import Json, Results
+from harness.cli.options import Json, Results, by_commas
 from harness.cli.output import DEFAULT_RESULTS, add_rows, console, fitted, print_json, print_next, table, typed, undisturbed
 from harness.compare import ALLOWED, CORRECTIONS, TESTS, Flip, PairedTask, Report, flip_metric, flips
 from harness.errors import UsageError, did_you_mean
@@ -70,7 +70,7 @@ def command(
     with undisturbed(as_json):
         report = api.compare(
             *runs, results=results, tasks=_listed(task) if flips_of is None else [flips_of], metrics=_listed(metric),
-            allow=_by_commas(allow), test=test, alpha=alpha, correction=correction, margin=margin,
+            allow=by_commas(allow), test=test, alpha=alpha, correction=correction, margin=margin,
         )  # fmt: skip
     if output is not None:
         write_atomically(output, comparison_markdown(report).encode())
@@ -90,10 +90,6 @@ def command(
 
 def _listed(given: list[str] | None) -> list[str]:
     return given or []
-
-
-def _by_commas(given: list[str] | None) -> list[str]:
-    return [word.strip() for text in given or () for word in text.split(",") if word.strip()]
 
 
 # ── the report ──────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -68,7 +68,7 @@ def _print(found: Sequence[Drift], folder: Path, other: Path) -> None:
         out.print()
     embedding = [name for name, measure in MEASURES.items() if measure.needs_encoder and name not in {d.measure for d in found}]
     if embedding:
-        out.print(Text(f"with the run's encoder: --measure {' --measure '.join(embedding)}", style="dim"), soft_wrap=True)
+        out.print(Text(f"where the run has an encoder: --measure {' --measure '.join(embedding)}", style="dim"), soft_wrap=True)
 
 
 def _cells(drift: Drift) -> list[object]:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from harness import api
 from harness.cli.actor import actor
-from harness.cli.options import Json, Results, Run
+from harness.cli.options import Json, Results, Run, by_commas
 from harness.cli.output import (
     DEFAULT_RESULTS,
     add_rows,
@@ -70,7 +70,7 @@ def command(
     page = summary or _path_in("GITHUB_STEP_SUMMARY")
     with _reported(junit_file, page, started), undisturbed(as_json):
         verdict, held = api.gate_with_policy(
-            run, baseline=baseline, policy=policy, results=results, init=init, update=update, allow=allow or (), by=actor()
+            run, baseline=baseline, policy=policy, results=results, init=init, update=update, allow=by_commas(allow), by=actor()
         )
         if junit_file is not None:
             _write(junit_file, junit(verdict, time.monotonic() - started), append=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,3 +22,8 @@ CacheDir = Annotated[
 Config = Annotated[
     Path | None, typer.Argument(help="The run config. Default: the only one in configs/, or configs/run.yaml.")
 ]
+
+
+def by_commas(given: Iterable[str] | None) -> list[str]:
+    """What was given by commas, and more than once."""
+    return [word.strip() for text in given or () for word in text.split(",") if word.strip()]

@@ -17,7 +17,7 @@ from harness.ratings.boards import METHODS
 from harness.ratings.raters import Settings
 from harness.ratings.reading import Named
 from harness.ratings.report import RatingsReport, rate
-from harness.report.ratings import MOST_RATERS, ratings_heading, ratings_markdown, ratings_tables
+from harness.report.ratings import MOST_RATERS, ratings_heading, ratings_legend, ratings_markdown, ratings_tables
 from harness.store import write_atomically
 
 
@@ -82,6 +82,7 @@ def _print(report: RatingsReport, output: Path | None, *, all_raters: bool) -> N
         out.print(Text(found.title, style="bold"), soft_wrap=True)
         out.print(add_rows(table(*found.headers), found.rows))
         out.print()
+    out.print(Text(ratings_legend(report), style="dim"), soft_wrap=True)
     for note in report.notes:
         out.print(f"note: {note}", soft_wrap=True)
     if output is not None:

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
+from harness.compare import ALLOWED
 from harness.config import load_gate
-from harness.errors import StoreError, Unwritable, UsageError, nearest
+from harness.errors import StoreError, Unwritable, UsageError, did_you_mean, nearest
 from harness.gate.evaluate import evaluate
 from harness.gate.policy import Policy, policy_of_run
 from harness.gate.stream import stream_of, write_decision
@@ -39,6 +40,8 @@ def gate_run(run: str, results: Path, asked: Gating) -> tuple[Verdict, Policy]:
 
     Raises UsageError where there is no policy or no baseline, and what :func:`harness.gate.evaluate.evaluate` raises.
     """
+    for wrong in sorted(set(asked.allow) - set(ALLOWED)):
+        raise UsageError(f"gate: allow takes {', '.join(ALLOWED)}, got {wrong!r}{did_you_mean(wrong, ALLOWED)}")
     folder = find_run(results, run)
     record = read_record(folder)
     policy = policy_of(record, asked.policy)

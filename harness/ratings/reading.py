@@ -117,8 +117,18 @@ def recognise(lines: Sequence[Line], named: Named) -> Columns:
             hint = "" if guess is None else f"; did you mean {guess!r}?"
             raise DataError(f"{lines[0].file} has no column {column!r}; its columns: {', '.join(there)}{hint}")
     if of_pairs or (not other_kind and _sides(there, named) and _first(there, WINNERS)):
+        _check_one_kind(lines, of_pairs)
         return _of_pairs(lines[0].file, there, named)
     return _of_scale(lines, there, named)
+
+
+def _check_one_kind(lines: Sequence[Line], named: Sequence[str]) -> None:
+    """Columns that are recognised in all files together may be those of one of them."""
+    for file in dict.fromkeys(line.file for line in lines) if not named else ():
+        there = _fields([line for line in lines if line.file == file])
+        if not (_sides(there, Named()) and _first(there, WINNERS)):
+            raise DataError(f"{file} has no comparisons of two, as other files have: give files of one kind; "
+                            f"its columns: {', '.join(there)}")
 
 
 def _of_pairs(file: str, there: Sequence[str], named: Named) -> Columns:

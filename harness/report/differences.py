@@ -32,10 +32,12 @@ def _how(report: Report) -> str:
 
 
 def _tests(report: Report) -> Iterator[str]:
-    found: dict[str, dict[str, None]] = {}
+    name, found = names_of_candidates(report), dict[str, dict[str, None]]()
     for row in report.rows:
-        if row.comparison.p_value is not None and row.contrast.n_differing:
-            found.setdefault(row.comparison.test, {})[f"{row.comparison.metric} on {row.comparison.task}"] = None
+        told = row.comparison
+        if told.p_value is not None and row.contrast.n_differing:
+            where = _where(name, row.run, told.entry, f"{told.metric} on {told.task}", " ")
+            found.setdefault(told.test, {})[where] = None
     if len(found) == 1:
         yield f"Test: {next(iter(found))}."
     elif found:

@@ -42,8 +42,15 @@ def ratings_markdown(report: RatingsReport) -> str:
     for table in ratings_tables(report, all_raters=True):
         lines = [list(table.headers), *(list(row) for row in table.rows)]
         parts += [f"## {table.title}", grid([[plain_text(cell) for cell in line] for line in lines])]
-    notes = [f"{report.level:.0%} intervals; a rank is 1 + the number of systems that are better beyond doubt.", *report.notes]
+    notes = [ratings_legend(report), *report.notes]
     return "\n\n".join([*parts, "\n".join(f"- {plain_text(note)}" for note in notes)]) + "\n"
+
+
+def ratings_legend(report: RatingsReport) -> str:
+    """What the columns mean that do not say it themselves."""
+    first = "; first: the share of resamplings in which it leads" if isinstance(report.board, PairwiseBoard) else ""
+    alone = "; alone: agrees with nobody, beyond doubt less than raters do" if any(r.stands_alone for r in report.raters) else ""
+    return f"{report.level:.0%} intervals; a rank is 1 + the number of systems that are better beyond doubt{first}{alone}."
 
 
 def _likert(board: LikertBoard) -> TextTable:

@@ -259,7 +259,7 @@ def _noise(values: FloatArray) -> float:
         return 0.0
     steps = np.abs(np.diff(values)) / math.sqrt(2)
     largest = float(steps.max())
-    if largest <= _ROUNDING * float(np.abs(values).max()):
+    if largest <= max(_ROUNDING * float(np.abs(values).max()), 1e-150):
         return 0.0
     return float(np.median(steps)) / 0.6744897501960817 or largest * float(np.sqrt(((steps / largest) ** 2).mean()))
 

@@ -172,14 +172,19 @@ def _of_sums(finish: Finish, sums: FloatArray) -> Finish:
     return lambda weights: finish(weights @ sums)
 
 
-def _score(moments: Moments | None, error: float, value: float, settings: Settings) -> tuple[float, float] | None:
+def _score(
+    moments: Moments | None, error: float, value: float, settings: Settings, *, is_additive: bool = True
+) -> tuple[float, float] | None:
     """The score interval, where a value lies between two bounds and its contributions vary as those of a proportion would.
-    Without moments one unit decides whether there is a value at all: one degree of freedom at most."""
+    Without moments one unit decides whether there is a value at all: one degree of freedom at most. Of a value that is no
+    function of sums (AUROC of few positives) a proportion's growth of the error is a guess, and takes no doubt away."""
     bounds = settings.two_bounds
     if bounds is None or not bounds[0] < value < bounds[1] or not _rounding(value) < error < inf:
         return None
     below, above = value - bounds[0], bounds[1] - value
     dof = 1.0 if moments is None else moments.dof_beyond(1 / below - 1 / above)
+    if dof is not None and moments is not None and not is_additive:
+        dof = min(dof, moments.dof)
     return None if dof is None else score_interval(value, error, _quantile(settings.level, dof), bounds)
 
 
@@ -235,7 +240,7 @@ def _resampled(
     drawn: FloatArray, moments: Moments | None, value: float, rows: Rows, settings: Settings
 ) -> tuple[str, tuple[float, float]]:
     """What the replicates give: a score interval, else BCa; the expanded percentiles where nothing is known of the units."""
-    ends = _score(moments, float(drawn.std(ddof=1)), value, settings)
+    ends = _score(moments, float(drawn.std(ddof=1)), value, settings, is_additive=False)
     if ends is not None:
         return "score", ends
     if moments is None or moments.error <= _rounding(value):

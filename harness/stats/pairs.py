@@ -103,7 +103,7 @@ def differing(b: FloatArray, a: FloatArray) -> IntArray:
     """The clusters whose sums differ by more than rounding, ascending."""
     unequal = np.flatnonzero((b != a).any(axis=1))
     here, there = b[unequal], a[unequal]
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         apart = np.abs(here - there) > _ROUNDING * np.maximum(np.abs(here), np.abs(there))
     return np.asarray(unequal[(apart | np.isinf(here) | np.isinf(there)).any(axis=1)])
 

@@ -58,7 +58,7 @@ def mde(error: float, *, alpha: float = 0.05, power: float = 0.8, dof: float = m
     """
     _check(alpha=alpha, error=error, dof=dof, sided=sided, power=power)
     critical = _critical(alpha, dof, sided)
-    if error == 0.0 or math.isinf(critical):
+    if error == 0.0 or critical > _MOST:
         return math.inf if error else 0.0
     if math.isinf(dof) and sided == "one":
         return (critical + NormalDist().inv_cdf(power)) * error

@@ -18,7 +18,11 @@ _KINDS: Mapping[str, type] = {
     "model_signatures": dict, "metric_signatures": dict, "environment": dict, "estimates": list, "standings": dict,
     "tables": list, "timings": dict, "counts": dict,
 }  # fmt: skip
-_ESTIMATE = {"entry", "task", "metric", "value", "low", "high", "n", "n_missing"}
+_ESTIMATE: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("entry", "task", "metric"), (str,)), **dict.fromkeys(("n", "n_missing"), (int,)),
+    **dict.fromkeys(("value", "low", "high"), (int, float, type(None))),
+}  # fmt: skip
+_OF_OBJECTS = ("data_fingerprints", "model_signatures", "metric_signatures")
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -45,7 +49,12 @@ def read_record(folder: Path) -> RunRecord:
     if missing:
         raise StoreError(f"{path} is damaged: it lacks {', '.join(missing)}")
     wrong = [name for name, kind in _KINDS.items() if not isinstance(values[name], kind)]
-    if wrong or not all(isinstance(row, dict) and row.keys() >= _ESTIMATE for row in values["estimates"]):
+    wrong += [name for name in _OF_OBJECTS if name not in wrong and not all(isinstance(v, dict) for v in values[name].values())]
+    if wrong or not all(map(_is_estimate, values["estimates"])):
         raise StoreError(f"{path} is damaged: {', '.join(wrong) or 'estimates'} is not what it must be")
     kept: dict[str, Any] = {name: tuple(values[name]) if name in _TUPLES else values[name] for name in names}
     return RunRecord(**kept, path=folder)
+
+
+def _is_estimate(row: Any) -> bool:
+    return isinstance(row, dict) and all(key in row and isinstance(row[key], kinds) for key, kinds in _ESTIMATE.items())

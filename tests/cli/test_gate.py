@@ -65,8 +65,9 @@ def test_a_narrow_terminal_cuts_no_word(
     nights.run(range(140), gate=GATE)
     lines = harness("gate").out.splitlines()
     assert lines[0].split() == ["verdict", "what", "value", "drop", "allowed", "n"]  # one entry, one task, no needed n
-    assert lines[1].split() == ["regressed", "exact_match", "0.650", "0.150", "≤", "0.05", "400"]
-    assert lines[2].split()[0].startswith("[0.1")
+    (row,) = [place for place, line in enumerate(lines) if " exact_match " in line]
+    assert lines[row].split() == ["regressed", "exact_match", "0.650", "0.150", "≤", "0.05", "400"]
+    assert lines[row + 1].split()[0].startswith("[0.1"), "the interval is below its value"
     assert "…" not in "".join(lines[:6])
 
 
@@ -134,15 +135,24 @@ def test_what_broke_off_is_in_the_report_too(harness: Harness, nights: Nights, b
     assert f"run '{baseline.name}'" in error.get("message", "")
 
 
-def test_the_report_of_the_night_before_is_gone(harness: Harness, nights: Nights, baseline: Path) -> None:
-    """Whatever becomes of this night: Ctrl-C writes no report."""
+def test_what_broke_off_is_on_the_page_too(harness: Harness, nights: Nights, baseline: Path) -> None:
+    assert harness("gate", "no-such-run", "--summary", "page.md").code == 2
+    assert Path("page.md").read_text().startswith("## 🛑 no verdict: no run 'no-such-run' in ")
+
+
+def test_the_report_of_the_night_before_is_gone(
+    harness: Harness, nights: Nights, baseline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C writes no report, and must not leave that of a night that passed."""
     nights.run(WRONG, gate=GATE)
     Path("gate.xml").write_text("<testsuites/>")
-    page = Path("page.md")
-    said = harness("gate", "no-such-run", "--junit", "gate.xml", "--summary", str(page))
-    assert said.code == 2
-    assert cases(Path("gate.xml")) == [("gate", ["error"])]
-    assert page.read_text().startswith("## 🛑 no verdict: no run 'no-such-run' in ")
+
+    def stopped(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.gate.evaluate.decide", stopped)
+    assert harness("gate", "--junit", "gate.xml").code == 130
+    assert not Path("gate.xml").exists()
 
 
 def test_a_defect_is_in_the_report_too(
@@ -169,6 +179,13 @@ def test_a_report_that_cannot_be_written(harness: Harness, nights: Nights, basel
     said = harness("gate", "--junit", "file/gate.xml")
     assert said.code == 4
     assert "file/gate.xml cannot be written" in said.err
+
+
+def test_what_may_differ_by_commas(harness: Harness, nights: Nights, baseline: Path) -> None:
+    nights.write(version=2, metrics="exact_match, chrf")
+    nights.run(WRONG, gate="{baseline: main, rules: [{metric: exact_match, max_drop: 0.05}]}")
+    assert harness("gate").code == 2
+    assert harness("gate", "--allow", "data,task").code == 0
 
 
 def test_a_broken_run(harness: Harness, nights: Nights, baseline: Path) -> None:

@@ -30,7 +30,15 @@ def test_comparisons_give_a_leaderboard(harness: Harness, folder: Path) -> None:
     assert first == ("24 comparisons, 4 raters; recognised comparisons of two: left = left, right = right, winner = winner, "
                      "worker = worker")  # fmt: skip
     assert "Bradley-Terry" in said.out
+    assert "better beyond doubt; first: the share of resamplings in which it leads." in said.out
     assert said.out.splitlines()[-1] == "next: harness ratings pairs.csv -o ratings.md"
+
+
+def test_more_raters_are_offered_where_some_are_not_listed(harness: Harness, folder: Path) -> None:
+    rows = "".join(f"a,b,left,w{i}\nb,c,right,w{i}\n" for i in range(12))
+    (folder / "many.csv").write_text(f"left,right,winner,worker\n{rows}")
+    assert "harness ratings many.csv --raters" in harness("ratings", "many.csv").out.splitlines()[-1]
+    assert "--raters" not in harness("ratings", "many.csv", "--raters").out.splitlines()[-1]
 
 
 def test_a_scale_gives_means_agreement_and_who_stands_alone(harness: Harness, folder: Path) -> None:

@@ -305,3 +305,9 @@ def test_perplexity_is_that_of_all_tokens(project: Project) -> None:
     assert (row.comparison.a, row.comparison.b) == pytest.approx((math.exp(6 / 4), math.exp(9 / 4)))
     assert row.comparison.difference.value == pytest.approx(math.exp(9 / 4) - math.exp(6 / 4))
     assert row.higher_is_better is False
+
+
+def test_a_notebook_shows_a_report_in_a_line(tmp_path: Path) -> None:
+    rows = [StoredRow("x", 0, 1.0), StoredRow("y", 0, 0.0)]
+    report = compare_runs(write_run(tmp_path / "a", rows), write_run(tmp_path / "b", rows))
+    assert repr(report) == "<Report of b against a: 1 same>"

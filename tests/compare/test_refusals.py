@@ -27,7 +27,8 @@ def two(project: Project) -> list[Path]:
 
 def test_no_common_samples(tmp_path: Path) -> None:
     a, b = write_run(tmp_path / "a", [StoredRow("x"), StoredRow("y")]), write_run(tmp_path / "b", [StoredRow("z")])
-    with pytest.raises(NotComparable, match=r"^task t: no common samples: a has 2, b has 1, and no id is in both; harness drift needs none in common$"):
+    words = r"^task t: no common samples: a has 2, b has 1, and no id is in both; harness drift needs none in common$"
+    with pytest.raises(NotComparable, match=words):
         compare_runs(a, b)
 
 

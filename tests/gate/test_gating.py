@@ -75,6 +75,12 @@ def test_answers_that_were_scored_again_are_the_same_answers(nights: Nights) -> 
         "one of both runs was scored again from the other: the answers are the same",)  # fmt: skip
 
 
+def test_what_may_differ_has_a_name(nights: Nights) -> None:
+    good, run = nights.run(gate=GATE), nights.run(gate=GATE)
+    with pytest.raises(UsageError, match="gate: allow takes data, prompt, task, got 'promt'; did you mean 'prompt'"):
+        gated(nights, run, baseline=good.name, allow=["promt"])
+
+
 def test_without_a_baseline_it_says_what_to_type(nights: Nights) -> None:
     run = nights.run(gate=GATE)
     with pytest.raises(UsageError) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,29 @@ def test_next_to_nothing_has_values_and_no_certainty(tmp_path: Path, text: str) 
     for one in report.agreement:
         assert one.value is None
         assert one.reason
+
+
+def test_what_resampling_does_not_move_has_no_interval(tmp_path: Path) -> None:
+    """Nine wins of nine, all alike: ± 0 would be a certainty that nine comparisons do not give."""
+    text = "left,right,winner,worker,prompt\n" + "".join(f"a,b,left,w{i % 3},p{i}\na,b,left,v{i % 3},p{i}\n" for i in range(9))
+    report = rate([written(tmp_path, text)], by="average_win_rate", settings=SETTINGS)
+    values = [row.ratings["average_win_rate"] for row in report.board.rows]
+    assert [(found.value, found.low, found.high) for found in values] == [(1.0, None, None), (0.0, None, None)]
+    ends = [(one.low, one.high) for one in (*report.agreement, *report.raters)]
+    assert all(low is None or low < high for low, high in ends)  # type: ignore[operator]
+
+
+def test_a_crowd_needs_no_table_of_everybody_by_everything(tmp_path: Path) -> None:
+    """20,000 items by 20,000 raters would be 3.2 GB; the components are those of the table all the same."""
+    rng = np.random.default_rng(3)
+    lines = [f"i{i},r{j},{rng.integers(1, 6)}" for i in range(20_000) for j in {i, (7 * i + 1) % 20_000}]
+    ratings = scale_of(written(tmp_path, "item,rater,score\n" + "\n".join(lines) + "\n"))
+    tracemalloc.start()
+    board = likert_board(ratings, SETTINGS)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200e6
+    assert board.residual_sd == pytest.approx(math.sqrt(2), rel=0.05)
 
 
 def test_an_unknown_method_is_refused() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError, UsageError
-from harness.ratings.reading import read_lines_of
+from harness.ratings.reading import Named, read_lines_of, recognise
 from tests.ratings.files import columns_of, pairs_of, scale_of, written
 
 LONG = "item,system,rater,score\ni1,A,r1,4\ni1,A,r2,5\ni2,B,r1,2\n"
@@ -59,10 +59,23 @@ def test_several_files_are_one(tmp_path: Path) -> None:
     assert len(read_lines_of([one, two])) == 8
 
 
+def test_files_of_two_kinds_are_refused(tmp_path: Path) -> None:
+    lines = read_lines_of([written(tmp_path, PAIRS, "pairs.csv"), written(tmp_path, LONG, "likert.csv")])
+    with pytest.raises(DataError, match=r"likert\.csv has no comparisons of two, as other files have: give files of one kind"):
+        recognise(lines, Named())
+
+
 def test_the_words_for_a_winner(tmp_path: Path) -> None:
     words = ["left", "A", "model_a", "1", "draw", "tie (bothbad)", "right", "B", "2", "neither", "LEFT"]
     path = written(tmp_path, "left,right,winner\n" + "".join(f"A,B,{word}\n" for word in words))
     assert pairs_of(path).outcome.tolist() == [1, 1, 1, 1, 0.5, 0.5, 0, 0, 0, 0.5, 1]
+
+
+def test_zero_is_a_tie_beside_one_and_two_and_may_be_a_name(tmp_path: Path) -> None:
+    coded = written(tmp_path, "left,right,winner\nA,B,1\nA,B,0\nA,B,2\n")
+    assert pairs_of(coded).outcome.tolist() == [1.0, 0.5, 0.0]
+    named = written(tmp_path, "left,right,winner\n0,1,1\n1,0,0\n")
+    assert pairs_of(named).outcome.tolist() == [0.0, 0.0]
 
 
 def test_a_name_goes_before_a_word(tmp_path: Path) -> None:
@@ -86,7 +99,9 @@ def test_whichever_stands_on_the_left_it_is_one_unit(tmp_path: Path) -> None:
     (LONG + "i1,A,r1,3\n", r"ratings.csv:5: rater 'r1' rates 'i1' of 'A' a second time \(first at .*ratings.csv:2\)"),
     ("item,system,rater,score\n", "no ratings in it"),
     ("left,right,winner\na,b,\n", r"ratings.csv: no comparison has a winner \(column 'winner'\)"),
+    ("left,right,winner\na,b,1\na,b,0\n", r"ratings.csv:3: a winner that is 0 or 1 in every row does not say which side"),
     ("item,score\na,\n", "ratings.csv: every rating is empty"),
+    ("item,rater,score\na,r,nan\na,s,inf\n", "ratings.csv:2: the score must be a finite number, as others are, got 'nan'"),
     ("text,other\na,b\n", "neither comparisons .* nor ratings .* its columns: text, other"),
     ("left,right,who\na,b,c\n", "neither comparisons"),
 ])  # fmt: skip

@@ -82,6 +82,9 @@ def test_runs_that_repeat_to_the_last_digit():
     assert pelt(np.full(20, 0.7)) == cusum(np.full(20, 0.7)) == page_hinkley(np.full(20, 0.7)) == ()
     (change,) = pelt(np.array([0.7] * 12 + [0.6] * 8))
     assert (change.at, change.size) == (12, pytest.approx(-0.1))
+    # Sums in another order: a step of the last digit is none.
+    for size in (0.7, 1e-300):
+        assert pelt(np.array([size] * 10 + [np.nextafter(size, 1.0)] * 10)) == ()
     assert pelt(np.zeros(0)) == pelt(np.array([1.0])) == cusum(np.zeros(0)) == page_hinkley(np.zeros(0)) == ()
 
 

@@ -354,6 +354,26 @@ def test_noise_adds_up_and_never_makes_more_certain() -> None:
         twice = noisy.with_noise(0.04**2, 9)
         assert twice.noise == pytest.approx(0.03**2 + 0.04**2)
         assert plain.with_noise(0.0, 4) == plain
+        assert plain.with_noise(1e-300, 4).dof == pytest.approx(plain.dof)
+    equal = means(np.full(30, 0.3), np.full(30, 0.3)).with_noise(1e-200, 1e-4)  # whose squares are 0
+    assert (equal.error, equal.dof, equal.mde()) == (pytest.approx(1e-100), pytest.approx(1e-4), None)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-100, 1e100, 1e153])
+def test_the_unit_of_the_values_does_not_matter(size: float) -> None:
+    rng = np.random.default_rng(14)
+    b, a = rng.normal(size=30), rng.normal(size=30)
+    plain, scaled = means(b, a), means(b * size, a * size)
+    assert scaled.p_value == pytest.approx(plain.p_value)
+    assert scaled.error == pytest.approx(plain.error * size)
+
+
+def test_values_too_far_apart_for_a_standard_error() -> None:
+    far = 1.7e308 * np.array([1.0, -1.0, 1.0, -1.0])
+    found = means(far, -far)
+    assert (found.difference.low, found.p_value, found.p_above(-1.0)) == (None, 1.0, 1.0)
+    assert found.difference.reason == "the values lie too far apart for a standard error"
+    assert found.needed_n(-1.0, alpha=0.05) is None
 
 
 def test_noise_that_no_number_of_units_outweighs() -> None:

@@ -24,6 +24,12 @@ def test_tost_is_two_t_tests() -> None:
     assert found.p_value == max(found.p_above_low, found.p_below_high)
 
 
+def test_equal_differences_have_no_spread_to_hold_margins_against() -> None:
+    a = np.array([0.1, 0.2])
+    for b in (a, a + 0.3):
+        assert math.isnan(tost_paired(b, a, -1.0, 1.0).p_value)
+
+
 def test_a_known_error_is_a_z_test() -> None:
     # (0.01 + 0.05) / 0.02 = 3 and (0.01 - 0.05) / 0.02 = -2
     found = equivalence(student(0.01, 0.02), -0.05, 0.05)

@@ -27,11 +27,11 @@ FAMILIES: dict[str, OneSided] = {
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@given(alpha=st.sampled_from([0.2, 0.05, 0.025, 0.001]))
+@given(alpha=st.sampled_from([0.9, 0.2, 0.05, 0.025, 0.001]))
 def test_a_bound_is_where_its_p_value_crosses_alpha(name: str, alpha: float) -> None:
     family = FAMILIES[name]
     lower, upper = family.lower(alpha), family.upper(alpha)
-    assert lower <= upper or (lower, upper) == (math.inf, -math.inf)  # no word against any margin
+    assert lower <= upper or alpha > 0.5 or (lower, upper) == (math.inf, -math.inf)  # no word against any margin
     if math.isfinite(lower):
         assert family.p_above(lower - 1e-6) < alpha <= family.p_above(lower + 1e-6)
     if math.isfinite(upper):
@@ -90,6 +90,13 @@ def test_a_margin_that_no_share_can_reach() -> None:
     assert (hits.p_above(1.2), hits.p_above(-1.2), hits.p_below(1.2), hits.p_below(-1.2)) == (1.0, 0.0, 0.0, 1.0)
 
 
+def test_margins_beyond_all_numbers() -> None:
+    for test in (Student(0.1, 1e-200, 9.0), Student(0.1, 1e-200, 9.0, 0.4), Student(0.1, 0.1, 9.0, -0.4)):
+        for margin in (1e200, 1e308):
+            assert (test.p_above(margin), test.p_below(margin)) == (1.0, 0.0)
+            assert (test.p_above(-margin), test.p_below(-margin)) == (0.0, 1.0)
+
+
 def test_few_differing_clusters_are_never_certain() -> None:
     # All m one way: 0.5^m, and twice that below six.
     for m, floor in ((0, 1.0), (1, 1.0), (5, 0.0625), (6, 0.015625), (7, 0.0078125)):
@@ -121,3 +128,5 @@ def test_what_is_low_cannot_fall_far() -> None:
     assert few.p_above(-0.3) == 0.0
     assert few.needed_n(-0.05, 0.05) == 36
     assert few.needed_n(0.02, 0.05) in range(133, 139)
+    assert FewDiffer(3, 36, 1.0, fall=0.0).p_above(-1e-9) == 0.0  # what is at its lower bound cannot fall at all
+    assert FewDiffer(3, 36, 1.0, fall=0.0).lower(0.05) == 0.0

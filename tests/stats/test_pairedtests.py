@@ -134,6 +134,10 @@ def test_undefined_values_and_no_units_have_p_1() -> None:
     assert paired_bootstrap_test(empty, empty, of_rows, finish=ratio, rng=rng()).p_value == 1.0
     with pytest.raises(UsageError, match="n_resamples must be positive"):
         randomization_test(empty, empty, of_rows, n_resamples=0, rng=rng())
+    with pytest.raises(UsageError, match="n_resamples must be positive"):
+        permutation_test(np.arange(30.0), n_resamples=-1, rng=rng())
+    with pytest.raises(UsageError, match="n_bootstrap must be positive"):
+        paired_bootstrap_test(empty, empty, of_rows, n_bootstrap=0, rng=rng())
 
 
 # ── the paired bootstrap ────────────────────────────────────────────────────────────────────────────────────────────

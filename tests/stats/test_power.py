@@ -69,7 +69,12 @@ def test_size_and_edges():
     assert power_of(0.3, 0.1, margin=0.3) == pytest.approx(0.05)
     assert power_of(0.0, 0.1, dof=4, alpha=0.01, sided="two") == pytest.approx(0.01)
     assert [power_of(x, 0.0) for x in (-1.0, 0.0, 1.0)] == [0.0, 0.0, 1.0]
-    assert mde(0.0) == 0.0
+    assert mde(0.0) == mde(0.0, dof=1e-4) == 0.0
+    assert mde(0.1, dof=1e-4) == math.inf  # t has no quantile that a shift could pass
+    # scipy's noncentral t gives up from shifts of some 1e9 on
+    assert power_of(0.02, 1e-12, dof=99) == power_of(0.02, 1e-12, dof=99, sided="two") == 1.0
+    assert power_of(-0.02, 1e-12, dof=99) == 0.0
+    assert needed_n(1e200, 0.1) is None
     assert needed_n(0.0, 0.02) == 2
     assert needed_n(0.3, 0.02, assumed=0.02) is None
     assert needed_n(1e9, 1e-9) is None

@@ -67,6 +67,15 @@ def test_the_run_before_is_of_the_same_config_and_not_what_it_was_scored_from(tm
         run_before(first)
 
 
+@pytest.mark.parametrize(("name", "message"), [
+    ("latest~99999999999999999999", "there is only one finished run in"), ("x" * 300, "no run 'xxx"),
+])  # fmt: skip
+def test_numbers_and_names_beyond_what_a_system_takes(tmp_path: Path, name: str, message: str) -> None:
+    finished(tmp_path, "nightly")
+    with pytest.raises(StoreError, match=message):
+        find_run(tmp_path, name)
+
+
 def test_many_runs_of_one_beginning_are_not_all_listed(tmp_path: Path) -> None:
     for stamp in STAMPS:
         finished(tmp_path, f"{stamp}-nightly-aaaa")

@@ -29,7 +29,7 @@ from harness.store import (
     slug,
     write_record,
 )
-from tests.store.records import finished, record
+from tests.store.records import ESTIMATE, finished, record
 
 
 def test_names_sort_by_time_and_say_the_config(tmp_path: Path) -> None:
@@ -89,6 +89,9 @@ def test_not_finding(tmp_path: Path, name: str, message: str) -> None:
         (lambda text: "[]", "is not a run record"),
         (lambda text: json.dumps({**json.loads(text), "estimates": 5}), "estimates is not what it must be"),
         (lambda text: json.dumps({**json.loads(text), "estimates": [{"x": 1}]}), "estimates is not what it must be"),
+        (lambda text: json.dumps({**json.loads(text), "estimates": [{**ESTIMATE, "value": "x"}]}), "estimates is not what"),
+        (lambda text: json.dumps({**json.loads(text), "estimates": [{**ESTIMATE, "metric": ["m"]}]}), "estimates is not what"),
+        (lambda text: json.dumps({**json.loads(text), "metric_signatures": {"m": "s"}}), "metric_signatures is not what"),
     ],
 )
 def test_damage_is_told(tmp_path: Path, change: object, message: str) -> None:
