@@ -114,12 +114,14 @@ class Experiment(Metric):
             shown = f"; its variants: {', '.join(there)}" if control is None else ""
             raise MetricError(f"{self.name}: control must {what}{shown}")
         others = [name for name in there if name != control]
+        if not others:
+            raise MetricError(f"{self.name}: the log must have units of two variants, and all of them are of {control!r}")
         if self.treatment is not None and self.treatment not in others:
             raise MetricError(f"{self.name}: treatment must be another variant of the log, got {self.treatment!r}"
                               f"{did_you_mean(self.treatment, others)}")
         if self.treatment is None and len(others) != 1:
             raise MetricError(f"{self.name}: treatment must be given unless there is one beside {control!r}, "
-                              f"got {', '.join(others) or 'none'}")
+                              f"got {', '.join(others)}")
         return control, self.treatment or others[0]
 
     def _outcome(self, log: Log) -> str:
@@ -152,8 +154,8 @@ class ABDifference(Experiment):
 
     ``ab_difference(revenue)``, ``ab_difference(revenue,cuped=true)``, ``ab_difference(clicks,per=views)``. Rows of one unit
     (the samples' group) are averaged, and the interval is the delta method's over units, arms of different variances and
-    sizes included. With ``per`` it is a ratio metric: the difference of Σ outcome / Σ per of each arm,
-    clustered by unit all the same.
+    sizes included; an arm of one unit leaves none, and one of three units covers some 87 % (ten: 95 %). With ``per`` it is a
+    ratio metric: the difference of Σ outcome / Σ per of each arm, clustered by unit all the same.
 
     ``cuped``: means are adjusted by ``covariates`` (by default all that the log declares), which were known before the
     assignment: ȳ − θ (x̄ − x̄ of both arms), θ the slope within arms, pooled: the coefficient of the treatment in a linear

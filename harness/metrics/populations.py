@@ -82,7 +82,8 @@ class PopulationStability(_TwoSamples):
 
     Bins are cut at the quantiles of the targets (``scheme=quantile``; equal cuts make one) or between their ends at equal
     distances (``uniform``); the outer ones are open. A share below ``floor`` counts as ``floor``. Undefined for no rows. Below
-    0.1 is read as stable, above 0.25 as shifted.
+    0.1 is read as stable, above 0.25 as shifted, but chance alone gives about 2 (bins - 1) / n; near there the interval is too
+    wide (:mod:`harness.stats.halves`).
     """
 
     name: ClassVar[str] = "psi"

@@ -50,7 +50,8 @@ def _gaps(report: Report) -> Iterator[str]:
         words = ((facts.n_added, "only in b"), (facts.n_removed, "only in a"), (facts.n_changed, "of other content"))
         told = [f"{n:,} {what}" for n, what in words if n]
         if told:
-            yield f"{_where(name, facts.run, facts.entry, facts.task)}: {facts.n_pairs:,} sample{'' if facts.n_pairs == 1 else 's'} in both; {', '.join(told)}."
+            both = f"{facts.n_pairs:,} sample{'' if facts.n_pairs == 1 else 's'} in both"
+            yield f"{_where(name, facts.run, facts.entry, facts.task)}: {both}; {', '.join(told)}."
 
 
 def _missing(report: Report) -> Iterator[str]:

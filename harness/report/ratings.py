@@ -48,9 +48,11 @@ def ratings_markdown(report: RatingsReport) -> str:
 
 def ratings_legend(report: RatingsReport) -> str:
     """What the columns mean that do not say it themselves."""
-    first = "; first: the share of resamplings in which it leads" if isinstance(report.board, PairwiseBoard) else ""
-    alone = "; alone: agrees with nobody, beyond doubt less than raters do" if any(r.stands_alone for r in report.raters) else ""
-    return f"{report.level:.0%} intervals; a rank is 1 + the number of systems that are better beyond doubt{first}{alone}."
+    told = [f"{100 * report.level:.4g} % intervals", "a rank is 1 + the number of systems that are better beyond doubt"]
+    told += ["first: the share of resamplings in which it leads"] if isinstance(report.board, PairwiseBoard) else []
+    if any(rater.stands_alone for rater in report.raters):
+        told.append("alone: agreement no better than chance, beyond doubt below that of all")
+    return f"{'; '.join(told)}."
 
 
 def _likert(board: LikertBoard) -> TextTable:

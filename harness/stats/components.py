@@ -132,7 +132,7 @@ def _margin(values: FloatArray, levels: Sequence[IntArray]) -> tuple[FloatArray,
     for level in levels:
         codes = np.unique(codes * (int(level.max()) + 1) + level, return_inverse=True)[1]
     counts = np.bincount(codes).astype(np.float64)
-    return counts, np.bincount(codes, values), np.bincount(codes, values**2)
+    return counts, np.asarray(np.bincount(codes, values)), np.asarray(np.bincount(codes, values**2))
 
 
 def _semivariances(cells: Mapping[Facets, tuple[FloatArray, FloatArray, FloatArray]]) -> dict[Facets, float]:

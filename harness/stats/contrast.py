@@ -126,6 +126,10 @@ class Contrast:
         return math.sqrt(max(max(share, abs(assumed)) - assumed * assumed, 0.0))
 
 
+_FEWEST_ROWS = 20
+"""From so many on, what the values of single rows are is taken to be known."""
+
+
 def contrast(
     b: FloatArray,
     a: FloatArray,
@@ -255,12 +259,14 @@ class _Work:
         )
 
     def _room(self, rows: FloatArray | None) -> tuple[float | None, float | None]:
-        """How far a mean can fall and rise if all its rows went to the end of the range; others than ``a`` has are left out of
-        account."""
+        """How far a mean can fall and rise if all its rows went to the end of the range. One more row lies beyond those of
+        ``a`` with the chance 1 / (n + 1), and may then be at the other end; of few rows nothing is concluded."""
         low, high = self.bounds
-        if rows is None:
+        if rows is None or low is None or high is None or len(rows) < _FEWEST_ROWS:
             return None, None
-        return None if low is None else float(rows.max()) - low, None if high is None else high - float(rows.min())
+        beyond = (high - low) / (len(rows) + 1)
+        seen = len(rows) / (len(rows) + 1)
+        return seen * (float(rows.max()) - low) + beyond, seen * (high - float(rows.min())) + beyond
 
     def _limits(self) -> tuple[float, float]:
         """Of the difference, from those of the value."""

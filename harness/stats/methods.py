@@ -2,7 +2,8 @@
 
 Hits and misses of independent units: Wilson's. Values between two bounds: Wilson's form with the error that the rows show (a
 score interval), from the slope of the sums where statistics are additive, else from the bootstrap. All others: the BCa
-bootstrap. Both take Student's quantile with the degrees of freedom that the contributions of the units leave to their error.
+bootstrap. Both take Student's quantile with the degrees of freedom that the contributions of the units leave to their error;
+of means between bounds only for what a proportion's growth of the error with the mean leaves open.
 """
 
 from __future__ import annotations

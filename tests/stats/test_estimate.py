@@ -207,6 +207,31 @@ def test_gaps_near_zero_are_no_proportions() -> None:
     assert result.high < 0.2
 
 
+def test_the_error_of_an_area_is_known_as_well_as_its_few_positives_tell() -> None:
+    """Twenty positives of 200: Student's quantile has the degrees of freedom of a variance of such kurtosis, by hand."""
+    rng = np.random.default_rng(2)
+    target = (np.arange(200) < 20).astype(float)
+    rows = np.column_stack([target, rng.normal(size=200) + 2.5 * target])
+
+    def area(stats: Array, weights: Array) -> Array:
+        is_above = np.sign(np.subtract.outer(stats[:, 1], stats[:, 1])) / 2 + 0.5
+        up, down = weights * stats[:, 0], weights * (1 - stats[:, 0])
+        with np.errstate(invalid="ignore"):
+            return np.einsum("bi,ij,bj->b", up, is_above, down, optimize=True) / (up.sum(axis=1) * down.sum(axis=1))
+
+    found = estimate(rows, area, bounds=(0.0, 1.0), n_bootstrap=400, rng=np.random.default_rng(0))
+    error = lone_replicates(area, rows, n_bootstrap=400, rng=np.random.default_rng(0)).std(ddof=1)
+    excess = scipy_stats.kurtosis(area(rows, 1 - np.eye(200)))
+    dof = 2 / (2 / 200 + excess / 200)
+    assert dof < 40
+    t = math.sqrt((dof + 1) / dof) * scipy_stats.t.ppf(0.975, dof)
+    p = found.value
+    trials = p * (1 - p) / error**2
+    center = (p + t**2 / (2 * trials)) / (1 + t**2 / trials)
+    half = t / (1 + t**2 / trials) * math.sqrt(p * (1 - p) / trials + t**2 / (4 * trials**2))
+    assert (found.low, found.high) == (pytest.approx(center - half, abs=1e-9), pytest.approx(center + half, abs=1e-9))
+
+
 def test_a_value_that_hangs_on_one_sample_says_so() -> None:
     rows = np.column_stack([np.r_[1.0, np.zeros(29)], np.linspace(0.7, 0.1, 30)])
 
@@ -289,13 +314,16 @@ def test_values_that_contradict_their_bounds_have_the_whole_range_and_no_crash()
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "delta", "jackknife", "subsample"])
-@pytest.mark.parametrize("aggregate", [mean_aggregate, lambda stats, weights: np.where(weights > 0, stats[:, 0], -np.inf).max(axis=1)])
+@pytest.mark.parametrize("aggregate", [
+    mean_aggregate, lambda rows, weights: np.where(weights > 0, rows[:, 0], -np.inf).max(axis=1)
+])  # fmt: skip
 def test_ends_beyond_the_largest_numbers_are_no_interval(method: str, aggregate: object) -> None:
     rows = column(*[1.7e308, -1.7e308, 1.7e308, -1.7e308, 1.7e308])
     with np.errstate(all="ignore"):
         result = estimate(rows, aggregate, method=method, bounds=(None, None), rng=np.random.default_rng(0))  # type: ignore[arg-type]
     ends = [end for end in (result.low, result.high) if end is not None]
-    assert all(math.isfinite(end) for end in ends) and len(ends) in (0, 2)
+    assert all(math.isfinite(end) for end in ends)
+    assert len(ends) in (0, 2)
     assert ends or result.reason
 
 
