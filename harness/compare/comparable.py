@@ -3,7 +3,7 @@ refused, always shown (see ``provenance``)."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -66,15 +66,21 @@ def metric_refusal(a: StoredUnit, b: StoredUnit, metric: str) -> str | None:
 
 
 def _rendered_otherwise(a: StoredUnit, b: StoredUnit, pairing: Pairing) -> str | None:
-    """The first sample whose prompt differs between runs of the same cell of a matrix of prompts: the config names the files of
-    such prompts, and does not hold them."""
-    if a.run.path == b.run.path or a.cell != b.cell or not (_is_axis(a, "prompt") and _is_axis(b, "prompt")):
+    """The first sample whose prompt differs where the config cannot tell: it names the files of prompts of a matrix, and the
+    split that few-shot examples come from, and holds neither."""
+    axes = _is_axis(a, "prompt"), _is_axis(b, "prompt")
+    if a.run.path == b.run.path or not (a.cell == b.cell if all(axes) else _has_shots(a) and not any(axes)):
         return None
     units = np.arange(min(pairing.n, _LOOKED_AT))
     rows = [of[np.searchsorted(numbers, units)] for of, numbers in ((pairing.a_rows, pairing.a_units),
                                                                     (pairing.b_rows, pairing.b_units))]
     ours, theirs = (rows_of(unit, of, "prompt") for unit, of in ((a, rows[0]), (b, rows[1])))
     return next((name for name, one, other in zip(pairing.names(units), ours, theirs) if one != other), None)
+
+
+def _has_shots(unit: StoredUnit) -> bool:
+    prompt = unit.config.get("prompt")
+    return isinstance(prompt, Mapping) and bool(prompt.get("shots"))
 
 
 def _version(signature: str) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from harness.compare import ALLOWED
@@ -15,6 +16,7 @@ from harness.gate.stream import stream_of, write_decision
 from harness.gate.verdict import Verdict
 from harness.store import find_run, is_run_id, read_record
 from harness.store.baselines import baseline_of, baselines, set_baseline
+from harness.store.files import locked
 from harness.store.gatelog import decisions
 from harness.types import RunRecord
 
@@ -48,6 +50,25 @@ def gate_run(run: str, results: Path, asked: Gating) -> tuple[Verdict, Policy]:
     name = asked.baseline or policy.baseline or (record.config.get("gate") or {}).get("baseline")
     if name is None and (policy.needs_baseline or asked.init or asked.update):
         raise UsageError("gate: which baseline? Give --baseline NAME, or write baseline: NAME under gate: in the config")
+    with _one_at_a_time(results, must_write=asked.init or asked.update or policy.sequential):
+        return _decided(results, folder, record, policy, name, run, asked), policy
+
+
+@contextlib.contextmanager
+def _one_at_a_time(results: Path, *, must_write: bool) -> Iterator[None]:
+    """Two gates at once would take the same alpha, or both be the first; a folder that cannot be written has no stream."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(results / "gate"))
+        except Unwritable:
+            if must_write:
+                raise
+        yield
+
+
+def _decided(
+    results: Path, folder: Path, record: RunRecord, policy: Policy, name: str | None, run: str, asked: Gating
+) -> Verdict:
     base = None if name is None else _found(results, name, run, asked.init)
     if base is not None and (base.resolve() == folder.resolve() or read_record(base).run_id == record.run_id):
         if not asked.init:
@@ -59,7 +80,7 @@ def gate_run(run: str, results: Path, asked: Gating) -> tuple[Verdict, Policy]:
         verdict = _first(results, name, verdict, asked)
     elif name is not None and asked.update:
         verdict = _updated(results, name, verdict, asked)
-    return verdict, policy
+    return verdict
 
 
 def policy_of(record: RunRecord, file: Path | None) -> Policy:

@@ -101,7 +101,7 @@ def ratings_of(lines: Sequence[Line], columns: Columns) -> Ratings:
     """
     cells = list(_wide(lines, columns) if columns.raters else _long(lines, columns))
     given = [cell for cell in cells if cell.score]
-    notes = (f"{len(cells) - len(given)} ratings are empty and left out",) if len(given) < len(cells) else ()
+    notes: tuple[str, ...] = (f"{len(cells) - len(given)} ratings are empty and left out",) if len(given) < len(cells) else ()
     if not given:
         raise DataError(f"{lines[0].file}: every rating is empty")
     _check_twice(given, columns)
@@ -109,7 +109,22 @@ def ratings_of(lines: Sequence[Line], columns: Columns) -> Ratings:
     systems = Names.of([cell.system for cell in given]) if columns.get("system") is not None else None
     has_raters = bool(columns.raters) or columns.get("rater") is not None
     raters = Names.of([cell.rater for cell in given]) if has_raters else None
+    if raters is not None and columns.raters and not categories:
+        notes += _of_another_scale(raters, values)
     return Ratings(Names.of([cell.item for cell in given]), systems, raters, values, categories, notes)
+
+
+def _of_another_scale(raters: Names, values: FloatArray) -> tuple[str, ...]:
+    """Columns whose numbers all lie above (or all below) those of every other one: a time stamp is no rater."""
+    ends = [(float(own.min()), float(own.max())) for own in (values[raters.codes == code] for code in range(len(raters.all)))]
+    notes = []
+    for code, (name, (low, high)) in enumerate(zip(raters.all, ends)):
+        others = ends[:code] + ends[code + 1 :]
+        least, most = min((end for end, _ in others), default=low), max((end for _, end in others), default=high)
+        if len(ends) > 2 and (low > most or high < least):
+            notes.append(f"column {name!r} holds {low:g} to {high:g} where the others hold {least:g} to {most:g}: if it is no "
+                         "rater, take it out of the file")  # fmt: skip
+    return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,20 @@ def test_a_prompt_of_a_matrix_that_was_written_anew(project: Project) -> None:
     assert compare_runs(runs[0], runs[2], CompareOptions(allow=frozenset({"prompt"}))).comparisons[0].n_pairs == 4
 
 
+def test_other_few_shot_examples_are_another_prompt(project: Project) -> None:
+    """The config names the split that they come from; only what was asked shows that something else is in it."""
+    train, shots = project.root / "train.jsonl", {"from": "train", "n": 1, "seed": 0}
+    task = {"data": {"format": "jsonl", "path": "rows.jsonl", "splits": {"train": "../train.jsonl"}},
+            "prompt": {"text": "{{ q }}:", "shots": shots}}  # fmt: skip
+    runs = []
+    for name, shown in (("a", "yes"), ("b", "yes"), ("c", "no")):
+        train.write_text(json.dumps({"id": "t", "q": "an example", "a": shown}) + "\n")
+        runs.append(project.run(name, questions(4), answered([True] * 4), task=task))
+    assert compare_runs(runs[0], runs[1]).comparisons[0].verdict == "same"
+    with pytest.raises(NotComparable, match=r"task qa: prompt: sample q0 was asked in other words in .*-c-.*--allow prompt"):
+        compare_runs(runs[0], runs[2])
+
+
 def test_another_version_of_a_metric_is_never_compared(two: list[Path]) -> None:
     record = json.loads((two[1] / "run.json").read_text())
     estimates = [{**row, "signature": row["signature"].replace("#v1", "#v2")} for row in record["estimates"]]

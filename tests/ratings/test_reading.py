@@ -44,6 +44,14 @@ def test_a_table_with_a_column_a_rater(tmp_path: Path) -> None:
     assert ratings.notes == ("1 ratings are empty and left out",)
 
 
+def test_a_column_of_another_scale_is_named(tmp_path: Path) -> None:
+    found = scale_of(written(tmp_path, "id,at,r1,r2\n1,170000,3,4\n2,170001,2,5\n3,170003,5,1\n"))
+    assert found.notes == ("column 'at' holds 170000 to 170003 where the others hold 1 to 5: if it is no rater, "
+                           "take it out of the file",)
+    harsh = scale_of(written(tmp_path, "id,r1,r2,r3\n1,1,4,3\n2,3,5,4\n"))
+    assert harsh.notes == ()
+
+
 def test_json_lines_a_json_list_and_csv_say_the_same(tmp_path: Path) -> None:
     rows = [{"item": "i1", "system": "A", "rater": "r1", "scores": {"fluency": 4}},
             {"item": "i1", "system": "A", "rater": "r2", "scores": {"fluency": 5}}]
