@@ -16,7 +16,7 @@ from harness.engine.plan import Plan, make_plan
 from harness.engine.preview import FirstPrompt, first_prompts
 from harness.engine.rescore import rescore_run
 from harness.engine.run import RunOptions, exit_code, run_plan
-from harness.errors import ServiceDown
+from harness.errors import MetricError, ServiceDown
 from harness.gate.policy import Policy
 from harness.noise import measure_noise
 from harness.report.leaderboard import write_leaderboard
@@ -119,6 +119,7 @@ def check(config: str | Path, overrides: Sequence[str] = ()) -> Checked:
     of its gate that so few samples cannot decide."""
     loaded = load_run(Path(config), overrides)
     plan = make_plan(loaded)
+    _check_metrics(plan)
     return Checked(loaded, plan, tuple(first_prompts(plan)), tuple(_gate_warnings(loaded, plan)))
 
 
@@ -214,6 +215,18 @@ def cache_folder(given: str | Path | None = None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("harness-eval", appauthor=False))
+
+
+def _check_metrics(plan: Plan) -> None:
+    """What a metric refuses of the samples, which it would say before the first answer too. Those that need a model wait."""
+    for task in {unit.task.name: unit.task for unit in plan.units}.values():
+        for spec, metric in zip(task.metric_specs, task.metrics):
+            if metric.needs_roles():
+                continue
+            try:
+                metric.prepare(plan.task_data(task))
+            except MetricError as error:
+                raise MetricError(f"task {task.name}, metric {spec}: {error}") from error
 
 
 def _gate_warnings(config: RunConfig, plan: Plan) -> list[str]:

@@ -67,7 +67,7 @@ class Experiment(Metric):
         stats = np.full((len(samples), n_columns(len(names))), np.nan)
         if kept:
             stats[[log.rows[at] for at in kept]] = self._rows(log, kept, control, outcome, names)
-        bound = dataclasses.replace(self, names=(control, treatment), told=told_of(self.name, log))
+        bound = dataclasses.replace(self, names=(control, treatment), told=told_of(log))
         return Scores(stats, missing, bound=bound, left_out=frozenset(left_out))
 
     def finish(self, totals: FloatArray) -> FloatArray:

@@ -98,7 +98,7 @@ class SRM(Metric):
         stats[log.rows] = 0.0
         for row, unit, answer in zip(log.rows, log.units, log.answers):
             stats[row, place[answer.variant]] = 1.0 / n_rows[unit]
-        bound = dataclasses.replace(self, shares=tuple(shares.items()), told=told_of(self.name, log, shares))
+        bound = dataclasses.replace(self, shares=tuple(shares.items()), told=told_of(log, shares))
         return Scores(stats, log.missing, bound=bound)
 
     def finish(self, totals: FloatArray) -> FloatArray:
@@ -124,7 +124,7 @@ class SRM(Metric):
         return _with_absent(log.shares()) or {name: 1 / len(there) for name in there}
 
 
-def told_of(name: str, log: Log, shares: Mapping[str, float] | None = None) -> tuple[str, ...]:
+def told_of(log: Log, shares: Mapping[str, float] | None = None) -> tuple[str, ...]:
     """What must be known before the numbers are believed; the same words whichever metric says them."""
     told = []
     sizes, expected = log.sizes(), _with_absent(log.shares()) if shares is None else shares

@@ -50,6 +50,7 @@ class Contrast:
     _tests: Strictest = field(default=Strictest(()), repr=False)
     _few: FewDiffer | None = field(default=None, repr=False)
     _limits: tuple[float, float] = field(default=(-math.inf, math.inf), repr=False)
+    _of_one: float = field(default=0.0, repr=False)
 
     def p_above(self, margin: float) -> float:
         """The p-value of H0 "the difference is at most ``margin``"; small: it lies above."""
@@ -121,7 +122,8 @@ class Contrast:
 
     def _unit_deviation(self, assumed: float) -> float:
         if self.hits is None:
-            return math.sqrt(max(self.error * self.error - self.noise, 0.0) * self.n_units)
+            one = 0.0 if self.n_differing else self._of_one**2 / self.n_clusters  # as if one of them differed
+            return math.sqrt(max(self.error * self.error - self.noise, 0.0) * self.n_units + one)
         share = max(self.n_differing, 1) / self.n_units
         return math.sqrt(max(max(share, abs(assumed)) - assumed * assumed, 0.0))
 
@@ -248,7 +250,7 @@ class _Work:
         estimate = self._estimate(difference, spread.method, spread.note or (None if n_differing else "all pairs are equal"))
         return Contrast(
             self.a, self.b, _with_interval(estimate, tests, self._limits()), spread.error, n - 1.0, p, spread.method,
-            self.pairs.n_units, n, n_differing, None, 0.0, tests, few, self._limits(),
+            self.pairs.n_units, n, n_differing, None, 0.0, tests, few, self._limits(), math.sqrt(2) * spread.deviation,
         )
 
     def _estimate(self, value: float | None, method: str, reason: str | None = None) -> Estimate:

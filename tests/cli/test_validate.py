@@ -63,6 +63,22 @@ def test_all_faults_at_once(harness: Harness, project: Path) -> None:
     assert all(line.startswith("error: ") for line in said.err.splitlines()[:-1])
 
 
+def test_what_a_metric_refuses_of_the_samples_is_told(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert harness("init", "classification").code == 0
+    task = Path("tasks/classification.yaml")
+    text = task.read_text()
+    task.write_text(text.replace("metrics: [", "metrics: ['calibrated(log_loss,chosen_on=\"splt=dev\")', "))
+    said = harness("validate", "configs/classification.yaml")
+    assert said.code == 2
+    assert "metric calibrated" in said.err
+    assert "splt" in said.err
+    ran = harness("run", "configs/classification.yaml")
+    assert (ran.code, "splt" in ran.err) == (2, True)
+
+
 @pytest.mark.parametrize(("kind", "keys"), [("task", ("data", "metrics", "suite")), ("run", ("models", "tasks", "matrix"))])
 def test_the_schema_is_a_json_schema(harness: Harness, kind: str, keys: tuple[str, ...]) -> None:
     import jsonschema

@@ -465,3 +465,16 @@ def test_two_equal_pairs_exclude_nothing_however_low_they_are() -> None:
     found = means([0.01, 0.02], [0.01, 0.02], bounds=(0.0, 1.0))
     assert found.p_above(-0.05) > 0.5
     assert found.p_above(-0.5) == pytest.approx(0.25)  # none of two differs, if half of all do
+
+
+def test_a_relative_drop_needs_no_fewer_units_than_the_same_absolute_one() -> None:
+    """Where nothing differs, one of the units is taken to, whichever way the drop is asked for."""
+    hits = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    absolute = means(hits, hits, bounds=(0.0, 1.0)).needed_n(-0.02 / 6, alpha=0.05)
+    relative = means(hits, hits, scale=0.98, bounds=(0.0, 1.0)).needed_n(0.0, alpha=0.05)
+    wider = means(hits, hits, bounds=(0.0, 1.0)).needed_n(-0.01, alpha=0.05)
+    assert absolute is not None
+    assert relative is not None
+    assert wider is not None
+    assert wider < min(absolute, relative)
+    assert 0.2 < relative / absolute < 1.0  # one unit in six may change by as much as two of them are apart
