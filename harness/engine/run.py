@@ -27,7 +27,7 @@ from harness.engine.record import UnitResult, build_record, row_columns
 from harness.engine.roles import encoder_at, is_source, wanted_roles
 from harness.engine.scoring import Scorer, make_settings
 from harness.engine.waves import Player, Tally
-from harness.errors import BackendError, DataError, Interrupted, MissingDependency, Unwritable
+from harness.errors import BackendError, DataError, Interrupted, MetricError, MissingDependency, Unwritable
 from harness.metrics.systemcost import flops_per_token, peak_memory
 from harness.protocols import Backend, Resources, TaskView
 from harness.store import SampleWriter, write_record
@@ -78,7 +78,7 @@ def run_plan(plan: Plan, options: RunOptions, publish: Publish) -> RunRecord:
             opened.log("finish")
             write_record(opened.folder, record)
             opened.finish()
-        except (BackendError, MissingDependency, Unwritable) as error:
+        except (BackendError, DataError, MetricError, MissingDependency, Unwritable) as error:
             if opened.resumed or running.ledger.outputs:
                 error.args = (f"{error}\n{_how_to_go_on(opened, options)}",)
             else:

@@ -76,7 +76,7 @@ def test_what_a_metric_refuses_of_the_samples_is_told(
     assert "metric calibrated" in said.err
     assert "splt" in said.err
     ran = harness("run", "configs/classification.yaml")
-    assert (ran.code, "splt" in ran.err) == (2, True)
+    assert (ran.code, "splt" in ran.err, list(Path("results").iterdir())) == (2, True, [])
 
 
 @pytest.mark.parametrize(("kind", "keys"), [("task", ("data", "metrics", "suite")), ("run", ("models", "tasks", "matrix"))])
