@@ -64,6 +64,19 @@ def test_a_baseline_whose_run_is_gone_is_listed_as_such(harness: Harness, finish
     assert f"baseline 'main' is run '{finished}'" in said.err
 
 
+@pytest.mark.parametrize("file", ["run.json", "samples.parquet"])
+def test_a_baseline_whose_run_cannot_be_read_is_marked(harness: Harness, finished: str, file: str) -> None:
+    harness("baseline", "set", "main")
+    assert harness("baseline", "list", "--json").json["baselines"][0]["fault"] is None
+    (Path("results") / finished / file).write_bytes(b"garbage")
+    assert f"{finished} ({file} is damaged)" in " ".join(harness("baseline", "list").out.split())
+    (row,) = harness("baseline", "list", "--json").json["baselines"]
+    assert (row["exists"], f"{file} is damaged" in row["fault"]) == (True, True)
+    shown = harness("baseline", "show", "main").out.splitlines()
+    assert shown[0] == f"main is {finished} ({file} is damaged)"
+    assert shown[-1] == "next: harness baseline set main RUN"
+
+
 @pytest.mark.parametrize(("words", "message"), [
     (["shw", "main"], "harness baseline: unknown action 'shw'; did you mean 'show'?"),
     (["set"], "harness baseline set: which one? Give its name, as in harness baseline set main"),

@@ -137,7 +137,9 @@ def test_three_runs_and_their_ranks(runs: Path, harness: Harness) -> None:
     assert re.search(r"^worse +b1 +capitals", said.out, re.M)
     assert re.search(r"^same +b2 +capitals", said.out, re.M)
     assert said.out.index("\nworse") < said.out.index("\nsame")
-    assert "mean ranks over samples (Friedman)" in said.out
+    assert "mean ranks over samples, 1 is best (Friedman)" in said.out
+    ranks = said.out.partition("(Friedman)")[2]
+    assert set(re.findall(r"^capitals +exact_match +(.+?)  ", ranks, re.M)) == {"a", "b1", "b2"}
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,18 @@ def test_what_a_metric_refuses_of_the_samples_is_told(
     assert (ran.code, "splt" in ran.err, list(Path("results").iterdir())) == (2, True, [])
 
 
+def test_rules_on_slices_go_by_the_samples_of_each(harness: Harness, project: Path) -> None:
+    task = Path("tasks/capitals.yaml")
+    text = re.sub(r"^sample: .*$", lambda line: line[0].replace("{", "{slices: {where: \"{{ 'north' }}\"}, ", 1), task.read_text(),
+                  flags=re.MULTILINE)  # fmt: skip
+    assert "slices" in text
+    task.write_text(text)
+    with project.open("a") as config:
+        config.write("gate: {rules: [{metric: exact_match, slice: 'where=*', max_drop: 0.1}]}\n")
+    [warning] = harness("validate", str(project), "--json").json["warnings"]
+    assert "too few samples of capitals in where=north (4) to decide exact_match; about 62 would" in warning
+
+
 @pytest.mark.parametrize(("kind", "keys"), [("task", ("data", "metrics", "suite")), ("run", ("models", "tasks", "matrix"))])
 def test_the_schema_is_a_json_schema(harness: Harness, kind: str, keys: tuple[str, ...]) -> None:
     import jsonschema

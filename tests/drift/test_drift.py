@@ -209,6 +209,12 @@ def test_the_size_of_a_difference_is_what_a_rule_asks(tmp_path: Path) -> None:
     assert one.evidence.lower(0.05) > 1.0
 
 
+def test_one_sample_does_not_tell_how_many_are_needed(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, [{"text": text}]) for name, text in (("a", "one two"), ("b", "three"))]
+    for found in drift(runs[1], runs[0], ["output_js", "output_length"]):
+        assert (found.reason, found.evidence.needed_n(0.1, alpha=0.05)) == ("one sample", None), found.measure
+
+
 def test_the_needed_n_decides(tmp_path: Path) -> None:
     """A quarter of the size needs as many more: half the distance, four times the samples."""
     rng = np.random.default_rng(0)

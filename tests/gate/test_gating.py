@@ -62,6 +62,29 @@ def test_a_copy_of_a_run_is_that_run(nights: Nights) -> None:
         gated(nights, run, baseline=str(nights.root / "copy"))
 
 
+@pytest.mark.parametrize("file", ["run.json", "samples.parquet"])
+def test_a_damaged_baseline_says_what_to_do(nights: Nights, file: str) -> None:
+    good, run = nights.run(range(8), gate=GATE), nights.run(range(8), gate=GATE)
+    set_baseline(nights.results, "main", good.name)
+    (good / file).write_bytes(b"garbage")
+    with pytest.raises(StoreError, match=rf"{file} is damaged: .*; it is of baseline 'main': set another one with harness "
+                                         rf"baseline set main RUN$"):
+        gated(nights, run)
+    with pytest.raises(StoreError, match="; it is of the run that this one is held against: name another one with --baseline"):
+        gated(nights, run, baseline=good.name)
+    with pytest.raises(StoreError, match=f"{file} is damaged") as caught:
+        gated(nights, good, baseline=run.name)
+    assert "baseline" not in str(caught.value), "it is the run itself that is damaged"
+
+
+def test_what_to_type_where_the_run_is_the_baseline(nights: Nights) -> None:
+    run = nights.run(range(8), gate=GATE)
+    set_baseline(nights.results, "main", run.name)
+    with pytest.raises(UsageError, match=f"gate: run {run.name} is the baseline 'main' itself: there is nothing to compare; "
+                                         "gate the next one, which harness run makes"):
+        gated(nights, run)
+
+
 def test_a_run_that_was_gated_before_is_said_to_be(nights: Nights) -> None:
     good, run = nights.run(gate=GATE), nights.run(gate=GATE)
     assert gated(nights, run, baseline=good.name).notes == ()

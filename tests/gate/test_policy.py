@@ -36,6 +36,21 @@ def test_faults_of_a_file_are_told_with_their_places(tmp_path: Path) -> None:
         "2:20: unknown key 'max_dorp'; did you mean 'max_drop'?", "3:1: unknown key 'alpa'; did you mean 'alpha'?"]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", [
+    "name: nightly\nmodels: {m: {backend: null}}\ntasks: [t.yaml]\ngate: {rules: [{max_drop: 0.1}]}\n",
+    "gate:\n  rules: [{max_drop: 0.1}]\n",
+    "models: {m: {backend: null}}\ntasks: [t.yaml]\n",
+])  # fmt: skip
+def test_a_run_config_is_no_policy_in_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_gate(path)
+    [problem] = caught.value.problems
+    assert problem.endswith("policy.yaml:1:1: this is a run config; in a policy file the keys of gate: (rules, baseline, …) stand "
+                            "at the top")
+
+
 def test_a_record_is_checked_again() -> None:
     assert gate_of({"rules": [{"max_drop": 0.1}]}, "run x")["alpha"] == 0.05
     with pytest.raises(ConfigError, match=r"run x: gate\.rules\.0\.max_dorp"):

@@ -28,10 +28,32 @@ def test_the_headline_names_what_it_is_about() -> None:
     assert headline(verdict(word="passed", code=0)) == "passed: no rule was checked"
     many = verdict(*[INCONCLUSIVE] * 5, word="inconclusive", code=3)
     assert headline(many) == (
-        "inconclusive: 5 of 5 checks (small × qa: accuracy [topic=law], small × qa: accuracy [topic=law], small × qa: accuracy "
-        "[topic=law], … 2 more)"
+        "inconclusive: 5 of 5 checks (small × qa: accuracy [topic=law] (max_drop 0.02), small × qa: accuracy [topic=law] "
+        "(max_drop 0.02), small × qa: accuracy [topic=law] (max_drop 0.02), … 2 more)"
     )
     assert headline(verdict(BROKEN, word="infrastructure", code=4)).startswith("infrastructure: 1 of 1 check (small × qa")
+
+
+def test_two_rules_on_one_metric_are_told_apart() -> None:
+    """By their limits, and only where a name occurs twice."""
+    strict = replace(REGRESSED, metric="accuracy", rule=1, allowed=0.02, share=None)
+    loose = replace(strict, rule=2, allowed=0.016, share=2.0)
+    floor = replace(PASSED, rule=3, limit="min_value", allowed=0.5)
+    assert headline(verdict(strict, loose, REGRESSED, floor)) == (
+        "regressed: 3 of 4 checks (small × qa: accuracy (max_drop 0.02), small × qa: accuracy (max_drop 2%), small × qa: bleu)"
+        "; 1 passed"
+    )
+    assert headline(verdict(strict, floor)) == "regressed: 1 of 2 checks (small × qa: accuracy (max_drop 0.02)); 1 passed"
+    assert headline(verdict(strict, INCONCLUSIVE)).startswith("regressed: 1 of 2 checks (small × qa: accuracy);"), "another slice"
+
+
+def test_one_reason_of_many_checks_is_told_once() -> None:
+    slices = [replace(INCONCLUSIVE, slice=f"topic={i}", reason="one sample", p_value=None, p_adjusted=None) for i in range(100)]
+    other = replace(INCONCLUSIVE, metric="bleu", reason="no text")
+    assert about(verdict(*slices, other, word="inconclusive", code=3))[2:] == [
+        "small × qa: bleu [topic=law]: no text",
+        "small × qa: accuracy [topic=0], small × qa: accuracy [topic=1], small × qa: accuracy [topic=2] and 97 more: one sample",
+    ]
 
 
 def test_how_it_was_tested() -> None:
