@@ -33,8 +33,8 @@ def test_a_comparison_as_a_frame(tmp_path: Path) -> None:
     project = Project(tmp_path)
     runs = [project.run(name, questions(4), answered(hits)) for name, hits in (("a", [True] * 4), ("b", [True, False] * 2))]
     frame = compare_runs(*runs).to_pandas().set_index("metric")
-    assert (frame.loc["exact_match", "a"], frame.loc["exact_match", "b"], frame.loc["exact_match", "difference"]) == (1, 0.5, -0.5)
-    assert (frame.loc["exact_match", "n"], frame.loc["exact_match", "n_differing"]) == (4, 2)
+    row = frame.loc["exact_match"]
+    assert (row["a"], row["b"], row["difference"], row["n"], row["n_differing"]) == (1.0, 0.5, -0.5, 4, 2)
     made = api.load(str(runs[0])).to_pandas()
     assert (made["sample_id"].tolist(), made["exact_match"].tolist()) == (["q0", "q1", "q2", "q3"], [1.0] * 4)
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = {
-    "types": 0, "protocols": 0, "errors": 0, "plugins": 0, "specs": 0, "templates": 0, "codec": 0, "stats": 0,
+    "types": 0, "protocols": 0, "errors": 0, "plugins": 0, "specs": 0, "templates": 0, "codec": 0, "frames": 0, "stats": 0,
     "config": 1, "data": 1, "models": 1, "retrieval": 1, "suites": 1, "metrics": 1, "store": 1,
     "engine": 2, "compare": 3, "drift": 3, "noise": 3, "ratings": 3, "gate": 4, "history": 4, "report": 5, "api": 6, "cli": 6,
 }  # fmt: skip
@@ -108,6 +108,12 @@ def loaded_by(module: str) -> set[str]:
 def test_what_a_fresh_process_has_loaded(module: str, allowed: set[str]) -> None:
     third_party = {name for name in loaded_by(module) if name not in sys.stdlib_module_names and not name.startswith("_")}
     assert third_party - {"harness", "cython_runtime"} - allowed == set()
+
+
+def test_a_run_does_without_what_compares() -> None:
+    code = "import harness.api, sys; print([name for name in sys.modules if name.split('.')[1:2] in (['compare'], ['gate'])])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert said.strip() == "[]"
 
 
 def test_every_plugin_module_loads_numpy_only() -> None:

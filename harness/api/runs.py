@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,12 @@ from harness.engine.preview import FirstPrompt, first_prompts
 from harness.engine.rescore import rescore_run
 from harness.engine.run import RunOptions, exit_code, run_plan
 from harness.errors import MetricError, ServiceDown
-from harness.gate.policy import Policy
+from harness.frames import frame_of_columns
 from harness.noise import measure_noise
 from harness.report.leaderboard import write_leaderboard
 from harness.store import find_run, is_finished, read_record, read_samples, run_folders, samples_table, slug
 from harness.store.noise import Noise, RunNoise, write_noise
-from harness.types import RunRecord
+from harness.types import RunRecord, Sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,7 +66,7 @@ class Run:
 
         Raises MissingDependency if pandas is not installed.
         """
-        return _frame(self.to_arrow())
+        return frame_of_columns(_sample_columns(self.to_arrow()))
 
 
 @dataclass(frozen=True)
@@ -234,30 +235,33 @@ def _gate_warnings(config: RunConfig, plan: Plan) -> list[str]:
     if config.gate is None:
         return []
     from harness.gate.planned import PlannedTask, warnings
+    from harness.gate.policy import Policy
 
-    tasks = {unit.task.name: unit.task for unit in plan.units}
+    tasks, policy = {unit.task.name: unit.task for unit in plan.units}, Policy.of(config.gate)
+    counts_slices = any(rule.slice is not None for rule in policy.rules)
     planned = [
         PlannedTask(
             name, plan.task_data(task).facts.n, dict(zip(task.metric_specs, task.metrics)),
             tuple((unit.entry, unit.model.name) for unit in plan.units if unit.task.name == name),
+            _slice_sizes(plan.task_data(task)) if counts_slices else {},
         )
         for name, task in tasks.items()
     ]  # fmt: skip
-    return warnings(Policy.of(config.gate), planned)
+    return warnings(policy, planned)
 
 
-def _frame(table: Any) -> pd.DataFrame:
-    from harness.errors import MissingDependency
+def _slice_sizes(samples: Iterable[Sample]) -> Counter[str]:
+    """``topic=law`` → its samples."""
+    return Counter(f"{name}={value}" for sample in samples for name, value in sample.slices.items())
 
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise MissingDependency("to_pandas", ["pandas"], "notebook") from error
-    columns: dict[str, Any] = {}
+
+def _sample_columns(table: Any) -> dict[str, list[Any]]:
+    """The columns of stored samples, of metrics the values."""
+    columns: dict[str, list[Any]] = {}
     for name in table.column_names:
         values = table.column(name).to_pylist()
         if name.startswith("metric."):
             columns[name.removeprefix("metric.")] = [None if value is None else value["value"] for value in values]
         else:
             columns[name] = values
-    return pd.DataFrame(columns)
+    return columns

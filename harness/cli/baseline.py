@@ -15,7 +15,7 @@ from harness.cli.actor import actor
 from harness.cli.options import Json, Results
 from harness.cli.output import DEFAULT_RESULTS, add_rows, console, print_json, print_next, table, typed
 from harness.errors import UsageError, did_you_mean
-from harness.store import is_finished
+from harness.store import fault_of, is_finished
 from harness.store.baselines import Baseline, Change
 
 
@@ -113,7 +113,9 @@ def _show(results: Path, name: str, as_json: bool) -> int:
     lines = [[change.at, change.run_id or "removed", change.previous, change.by, change.note] for change in log]
     out.print(add_rows(table("when", "run", "before", "by", "note"), lines))
     out.print()
-    if row["exists"]:
+    if row["fault"]:
+        print_next(typed("baseline", "set", name, "RUN", results=results))
+    elif row["exists"]:
         gate = typed("gate", "latest", "--baseline", name, results=results)
         print_next(typed("show", f"baseline:{name}", results=results), gate)
     else:
@@ -123,11 +125,14 @@ def _show(results: Path, name: str, as_json: bool) -> int:
 
 def _baseline(results: Path, baseline: Baseline) -> dict[str, Any]:
     path = results / baseline.run_id
-    return {**dataclasses.asdict(baseline), "path": str(path), "exists": is_finished(path)}
+    exists = is_finished(path)
+    return {**dataclasses.asdict(baseline), "path": str(path), "exists": exists, "fault": fault_of(path) if exists else None}
 
 
 def _run_text(row: dict[str, Any]) -> str:
-    return str(row["run_id"]) if row["exists"] else f"{row['run_id']} (not in the results folder any more)"
+    if not row["exists"]:
+        return f"{row['run_id']} (not in the results folder any more)"
+    return f"{row['run_id']} ({row['fault'].partition(': ')[0]})" if row["fault"] else str(row["run_id"])
 
 
 def _change(change: Change) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.compare.comparable import ALLOWED, NotComparable
 from harness.compare.flips import FlipCount, flip_count, flip_metric
@@ -16,8 +17,12 @@ from harness.compare.slices import SliceMove, corrected, slice_moves
 from harness.compare.tasks import PairedTask, Resampling, paired_tasks, unpaired
 from harness.compare.verdicts import Compared, Correction, Test, Testing, compared, concluded
 from harness.errors import HarnessError, StoreError, UsageError, did_you_mean
+from harness.frames import frame_of_rows
 from harness.stats.contrast import Contrast
 from harness.types import Comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,14 @@ class Report:
         verdicts = Counter(row.comparison.verdict for row in self.rows)
         found = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common()) or "nothing compared"
         return f"<Report of {', '.join(ids[1:])} against {ids[0]}: {found}>"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The comparisons as a data frame, a row each; its columns are those of ``harness compare --json``.
+
+        Raises MissingDependency if pandas is not installed.
+        """
+        rows = [row.fields() for row in self.rows]  # there is no report of none
+        return frame_of_rows(rows, list(rows[0]))
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -41,6 +41,21 @@ class Compared:
     lost: Lost
     p_same: float | None = None
     p_same_adjusted: float | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """All of it, flat, for programs. ``n_differing`` counts pairs whose statistics differ: one wrong answer for another is
+        no other accuracy, but may be another F1."""
+        found, difference = self.comparison, self.comparison.difference
+        return {
+            "task": found.task, "metric": found.metric, "entry": found.entry, "base_entry": self.base_entry, "run": self.run,
+            "primary": self.is_primary, "higher_is_better": self.higher_is_better, "a": found.a, "b": found.b,
+            "difference": difference.value, "low": difference.low, "high": difference.high, "level": difference.level,
+            "p_value": found.p_value, "p_adjusted": found.p_adjusted, "test": found.test, "p_same": self.p_same,
+            "p_same_adjusted": self.p_same_adjusted, "mde": found.mde, "n": found.n_pairs, "n_groups": difference.n_groups,
+            "n_differing": self.contrast.n_differing, "missing_a": self.lost.only_a, "missing_b": self.lost.only_b,
+            "missing_both": self.lost.both, "worst_case": difference.worst_case, "best_case": difference.best_case,
+            "verdict": found.verdict, "reason": difference.reason,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

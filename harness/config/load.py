@@ -19,6 +19,9 @@ from harness.config.tree import Files, TaskTree, override_run, override_tasks, p
 from harness.config.yamltree import Node, Place, Problems, plain, shown
 from harness.errors import ConfigError, did_you_mean
 
+_OF_A_RUN = frozenset({"gate", "models", "tasks"})
+"""Keys that a run config has, and no policy."""
+
 
 def read_run(path: Path, overrides: Sequence[str]) -> RunConfig:
     """See :func:`harness.config.load_run`; ``path`` is absolute."""
@@ -74,6 +77,9 @@ def read_gate(path: Path) -> dict[str, Any]:
     """See :func:`harness.config.load_gate`; ``path`` is absolute."""
     problems = Problems()
     tree = Files(problems).tree(path)
+    if tree is not None and _OF_A_RUN & tree.entries.keys():
+        problems.add(tree.place, "this is a run config; at the top of a policy file stand the keys of gate: rules, baseline, …")
+        problems.raise_any()
     document = None if tree is None else check(GateDocument, tree, plain(tree), problems, also=("include",))
     problems.raise_any()
     assert isinstance(document, GateDocument), "an invalid document leaves a problem"

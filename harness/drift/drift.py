@@ -53,7 +53,7 @@ class Evidence:
 
     def needed_n(self, margin: float, *, alpha: float, power: float = 0.8, assumed: float = 0.0) -> int | None:
         """Samples that would tell a drift of ``assumed`` from ``margin``, if they spread as these; None if unknown."""
-        if not math.isfinite(self.error) or not self.error:
+        if self.n < 2 or not math.isfinite(self.error) or not self.error:
             return None
         return sizes.needed_n(self.error * math.sqrt(self.n), margin, alpha, power, assumed=assumed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -70,9 +71,33 @@ def _decided(
     results: Path, folder: Path, record: RunRecord, policy: Policy, name: str | None, run: str, asked: Gating
 ) -> Verdict:
     base = None if name is None else _found(results, name, run, asked.init)
+    with _with_remedy(results, folder, base, name):
+        return _decided_against(results, folder, record, base, policy, name, asked)
+
+
+@contextlib.contextmanager
+def _with_remedy(results: Path, folder: Path, base: Path | None, name: str | None) -> Iterator[None]:
+    """Within, what is wrong with a file of the baseline says what to do."""
+    try:
+        yield
+    except StoreError as error:
+        is_of_base = base is not None and base.resolve() != folder.resolve() and f"{base}{os.sep}" in str(error)
+        if type(error) is not StoreError or not is_of_base:
+            raise
+        if name in baselines(results):
+            remedy = f"it is of baseline {name!r}: set another one with harness baseline set {name} RUN"
+        else:
+            remedy = "it is of the run that this one is held against: name another one with --baseline"
+        raise StoreError(f"{error}; {remedy}") from error
+
+
+def _decided_against(
+    results: Path, folder: Path, record: RunRecord, base: Path | None, policy: Policy, name: str | None, asked: Gating
+) -> Verdict:
     if base is not None and (base.resolve() == folder.resolve() or read_record(base).run_id == record.run_id):
         if not asked.init:
-            raise UsageError(f"gate: run {record.run_id} is the baseline {name!r} itself: there is nothing to compare")
+            raise UsageError(f"gate: run {record.run_id} is the baseline {name!r} itself: there is nothing to compare; "
+                             f"gate the next one, which harness run makes")
         base = None
     verdict = evaluate(folder, base, policy, results=results, allow=asked.allow)
     verdict = _logged(results, verdict, policy)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from harness.errors import UsageError
+from harness.errors import UsageError, did_you_mean
 from harness.gate.decide import POWER
 from harness.gate.policy import Limit, Policy, Rule, matches
 from harness.protocols import Metric
@@ -14,6 +14,7 @@ from harness.stats.power import needed_n_paired_proportions
 
 DISCORDANCE = 0.1
 """The share of samples on which two versions of a system are taken to differ, hit against miss."""
+_MOST_SLICES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class PlannedTask:
     metrics: Mapping[str, Metric]
     entries: tuple[tuple[str, str], ...]
     """(entry, model) of each."""
+    slices: Mapping[str, int] = field(default_factory=dict)
+    """``topic=law`` → its samples."""
 
 
 def warnings(policy: Policy, tasks: Iterable[PlannedTask]) -> list[str]:
@@ -43,28 +46,57 @@ def warnings(policy: Policy, tasks: Iterable[PlannedTask]) -> list[str]:
                 chosen([rule.drift])
             except UsageError as error:
                 raise UsageError(f"gate: rule {number}: {error}") from error
-        elif rule.slice is None:
-            found += [f"gate rule {number} ({rule}): {text}" for limit in rule.limits()
-                      for task in known for text in _of_task(rule, limit, task, policy.alpha)]  # fmt: skip
+        else:
+            found += [f"gate rule {number} ({rule}): {text}" for text in _of_rule(rule, known, policy.alpha)]
     return found
 
 
+def _of_rule(rule: Rule, known: Sequence[PlannedTask], alpha: float) -> Iterator[str]:
+    tasks = [task for task in known
+             if any(rule.is_for(task=task.task, entry=entry, model=model) for entry, model in task.entries)]  # fmt: skip
+    if rule.slice is not None and tasks:
+        there = {name for task in tasks for name in task.slices}
+        tasks = [task for task in tasks if any(matches(rule.slice, [name]) for name in task.slices)]
+        if not tasks:
+            yield f"no sample is in a slice {rule.slice!r}{did_you_mean(rule.slice, there)}"
+    for limit in rule.limits():
+        for task in tasks:
+            yield from _of_task(rule, limit, task, alpha)
+
+
 def _of_task(rule: Rule, limit: Limit, task: PlannedTask, alpha: float) -> Iterator[str]:
-    if not any(rule.is_for(task=task.task, entry=entry, model=model) for entry, model in task.entries):
-        return
     for name, metric in task.metrics.items():
         if not matches(rule.metric, [name, metric.spec]):
             continue
         if limit.kind == "max_drop" and metric.higher_is_better is None:
             continue
         if limit.is_idle(metric.bounds, metric.higher_is_better):
-            yield f"{limit} holds whatever {name} of {task.task} is, between {metric.bounds[0]} and {metric.bounds[1]}"
+            yield f"{limit} holds whatever {name} of {task.task} is, between {_range(metric.bounds)}"
+        elif limit.is_hopeless(metric.bounds):
+            never = "never holds beyond doubt" if limit.amount in metric.bounds else "never holds"
+            yield f"{limit} {never}: {name} of {task.task} lies between {_range(metric.bounds)}"
         elif limit.kind == "max_drop" and limit.amount == 0:
             yield f"{name} of {task.task} passes only if it is better beyond doubt: allow some drop"
         elif metric.interval == "wilson":
             needed, why = _needed(limit, alpha)
-            if needed is not None and task.n < needed:
-                yield f"{task.n:,} samples of {task.task} hardly decide {name}; about {rounded(needed):,} would{why}"
+            small = None if needed is None else _too_few(rule, task, name, needed)
+            if small is not None and needed is not None:
+                yield f"{small}; about {rounded(needed):,} would{why}"
+
+
+def _range(bounds: Sequence[float | None]) -> str:
+    low, high = bounds
+    return f"{'-∞' if low is None else f'{low:g}'} and {'∞' if high is None else f'{high:g}'}"
+
+
+def _too_few(rule: Rule, task: PlannedTask, metric: str, needed: int) -> str | None:
+    """That there are too few samples in the task, or in which of the slices that the rule is for, the smallest first."""
+    if rule.slice is None:
+        return f"{task.n:,} samples of {task.task} hardly decide {metric}" if task.n < needed else None
+    small = sorted((n, name) for name, n in task.slices.items() if n < needed and matches(rule.slice, [name]))
+    shown = ", ".join(f"{name} ({n:,})" for n, name in small[:_MOST_SLICES])
+    more = f" and {len(small) - _MOST_SLICES} more" if len(small) > _MOST_SLICES else ""
+    return f"too few samples of {task.task} in {shown}{more} to decide {metric}" if small else None
 
 
 def _needed(limit: Limit, alpha: float) -> tuple[int | None, str]:

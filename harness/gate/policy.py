@@ -36,6 +36,13 @@ class Limit:
             return bool(higher_is_better) and low is not None and low >= 0 and self.amount >= 1
         return low is not None and high is not None and self.amount >= high - low
 
+    def is_hopeless(self, bounds: Sequence[float | None]) -> bool:
+        """Whether no value between these bounds lies beyond it, so that nothing can ever pass for sure."""
+        low, high = bounds
+        if self.kind == "min_value":
+            return high is not None and self.amount >= high
+        return self.kind == "max_value" and low is not None and self.amount <= low
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

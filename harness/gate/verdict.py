@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.frames import frame_of_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Word = Literal["regressed", "inconclusive", "infrastructure", "passed"]
 
@@ -51,6 +57,12 @@ class RuleResult:
         """``good × capitals: exact_match [level=easy]``"""
         return f"{self.entry} × {self.task}: {self.metric}{f' [{self.slice}]' if self.slice else ''}"
 
+    @property
+    def name_with_limit(self) -> str:
+        """``good × capitals: exact_match (max_drop 2%)``"""
+        amount = f"{self.allowed:.4g}" if self.share is None else f"{self.share:.4g}%"
+        return f"{self.name} ({self.limit} {amount})"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -68,6 +80,24 @@ class Verdict:
     correction: str
     night: int | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        against = "" if self.baseline is None else f" against {self.baseline}"
+        counts = Counter(rule.verdict for rule in self.rules)
+        found = ", ".join(f"{counts[word]} {word}" for word in _WORST_FIRST if counts[word]) or "no rule was checked"
+        return f"<Verdict on {self.run_id}{against}: {self.verdict}, exit code {self.exit_code}: {found}>"
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The rules' results as a data frame, a row each, in their order; its columns are the fields of ``RuleResult``.
+
+        Raises MissingDependency if pandas is not installed.
+        """
+        return frame_of_rows(map(asdict, self.rules), [field.name for field in fields(RuleResult)])
+
+    def names(self, results: Iterable[RuleResult]) -> list[str]:
+        """What results of this verdict are called; with its limit where two rules are for the same thing."""
+        counts = Counter(rule.name for rule in self.rules)
+        return [result.name_with_limit if counts[result.name] > 1 else result.name for result in results]
 
     def worst_first(self) -> list[RuleResult]:
         """Infrastructure, regressed, inconclusive, passed; of each the smallest p-value first."""

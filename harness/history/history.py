@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.compare.provenance import Change
 from harness.compare.runs import StoredRun
 from harness.errors import StoreError, UsageError, did_you_mean
+from harness.frames import frame_of_rows
 from harness.history.annotations import Annotations
 from harness.history.levels import Shift, find_levels
 from harness.history.records import ReadRuns, read_runs
 from harness.store.baselines import baselines
 from harness.store.gatelog import decisions
 from harness.store.noise import Noise, noise_of, read_noise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,10 @@ class Series:
     note: str
 
 
+_COLUMNS = ("entry", "task", "metric", "primary", "higher_is_better", "run_id", "started", "value", "low", "high", "n",
+            "n_missing", "reason", "shift")  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """Runs oldest first. ``notes`` name what was left out, and why."""
@@ -84,6 +93,23 @@ class History:
     runs: tuple[HistoryRun, ...]
     series: tuple[Series, ...]
     notes: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        n_runs, n_shifts = len(self.runs), sum(len(one.shifts) for one in self.series)
+        return (f"<History of {self.config}: {n_runs} run{'' if n_runs == 1 else 's'}, {len(self.series)} series, {n_shifts} "
+                f"change{'' if n_shifts == 1 else 's'} of level>")
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The points as a data frame, series after series, a row a run; ``shift`` is True where the level changed.
+
+        Raises MissingDependency if pandas is not installed.
+        """
+        started = {run.run_id: run.started for run in self.runs}
+        rows = [(one.entry, one.task, one.metric, one.is_primary, one.higher_is_better, point.run_id,
+                 _date(started[point.run_id]), point.value, point.low, point.high, point.n, point.n_missing, point.reason,
+                 any(shift.at == place for shift in one.shifts))
+                for one in self.series for place, point in enumerate(one.points)]  # fmt: skip
+        return frame_of_rows((dict(zip(_COLUMNS, row)) for row in rows), _COLUMNS)
 
 
 def history(results: Path, selection: Selection = Selection()) -> History:
@@ -99,6 +125,10 @@ def history(results: Path, selection: Selection = Selection()) -> History:
     found = _series(read, selection, noise)
     runs = tuple(_run(run, [b.name for b in names.values() if b.run_id == run.record.run_id], decided) for run in read.runs)
     return History(read.config, runs, found, tuple(notes))
+
+
+def _date(seconds: float | None) -> datetime.datetime | None:
+    return None if seconds is None else datetime.datetime.fromtimestamp(seconds, datetime.UTC)
 
 
 def _kept(read: Any, otherwise: Any, notes: list[str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from harness.compare import Report
 
@@ -18,6 +18,14 @@ def names_of_candidates(report: Report) -> Callable[[str, str], str]:
     tags = {key: _tag(report, *key) for key in keys}
     crowded = [tag for tag in tags.values() if list(tags.values()).count(tag) > 1]
     return lambda run, entry: f"{tag}: {entry}" if (tag := tags.get((run, entry), entry)) in crowded else tag
+
+
+def name_of_base(report: Report, entry: str, candidates: Collection[str]) -> str:
+    """What the base is called beside candidates of these names: ``a``, and its entry, as they have theirs."""
+    if all(name in {tag(report, place) for place in range(1, len(report.runs))} for name in candidates):
+        return tag(report, 0)
+    has_tags = any(": " in name for name in candidates) or entry in candidates
+    return f"{tag(report, 0)}: {entry}" if has_tags else entry
 
 
 def tag(report: Report, place: int) -> str:

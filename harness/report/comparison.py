@@ -9,7 +9,7 @@ from harness.compare import Compared, Report
 from harness.compare.omnibus import Omnibus
 from harness.compare.slices import SliceMove
 from harness.report.blocks import ARROWS
-from harness.report.candidates import names_of_candidates, tag
+from harness.report.candidates import name_of_base, names_of_candidates, tag
 from harness.report.differences import comparison_notes, provenance_lines
 from harness.report.markdown import grid, plain_text
 from harness.report.numbers import decimals, number, plain, with_interval
@@ -46,10 +46,12 @@ def rank_table(report: Report) -> TextTable:
     name = names_of_candidates(report)
     rows = []
     for found in report.omnibus:
-        names = [f"a: {found.systems[0][1]}", *(name(*system) for system in found.systems[1:])]
+        candidates = [name(*system) for system in found.systems[1:]]
+        names = [name_of_base(report, found.systems[0][1], candidates), *candidates]
         rows += [(found.task, found.metric, system, number(rank, 2), _p(found.p_value), f"{found.n:,}")
                  for rank, system in sorted(zip(found.ranks, names))]  # fmt: skip
-    return TextTable("mean ranks over samples (Friedman)", ("task", "metric", "system", "mean rank", "p", "n"), tuple(rows))
+    title = "mean ranks over samples, 1 is best (Friedman)"
+    return TextTable(title, ("task", "metric", "system", "mean rank", "p", "n"), tuple(rows))
 
 
 def _worst_first(row: Compared) -> tuple[int, bool, float]:
@@ -105,7 +107,7 @@ def comparison_document(report: Report) -> dict[str, Any]:
         "runs": [{"run_id": run.record.run_id, "name": run.record.name, "entry": run.entry, "path": str(run.path)}
                  for run in report.runs],
         "alpha": report.options.alpha, "correction": report.options.correction, "margin": report.options.margin,
-        "comparisons": [_comparison_fields(row) for row in report.rows],
+        "comparisons": [row.fields() for row in report.rows],
         "pairing": [dataclasses.asdict(facts) for facts in report.pairing],
         "flips": [dataclasses.asdict(found) for found in report.flips],
         "slices": [_slice_fields(move) for move in report.slices],
@@ -115,19 +117,6 @@ def comparison_document(report: Report) -> dict[str, Any]:
             for run, changes in zip(report.runs[1:], report.provenance)
         ],
         "refused": list(report.refused), "notes": list(report.notes),
-    }  # fmt: skip
-
-
-def _comparison_fields(row: Compared) -> dict[str, Any]:
-    found, contrast = row.comparison, row.contrast
-    return {
-        "task": found.task, "metric": found.metric, "entry": found.entry, "base_entry": row.base_entry, "run": row.run,
-        "primary": row.is_primary, "higher_is_better": row.higher_is_better, "a": found.a, "b": found.b,
-        **_difference_fields(found.difference), "p_value": found.p_value, "p_adjusted": found.p_adjusted, "test": found.test,
-        "p_same": row.p_same, "p_same_adjusted": row.p_same_adjusted, "mde": found.mde, "n": found.n_pairs,
-        "n_groups": found.difference.n_groups, "n_differing": contrast.n_differing, "missing_a": row.lost.only_a,
-        "missing_b": row.lost.only_b, "missing_both": row.lost.both, "worst_case": found.difference.worst_case,
-        "best_case": found.difference.best_case, "verdict": found.verdict, "reason": found.difference.reason,
     }  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from harness.compare import Change, Report
 from harness.compare.provenance import KINDS
 from harness.report.candidates import names_of_candidates, tag
+from harness.report.markdown import some
 from harness.report.numbers import decimals, number
 
 _SHOWN, _MOST_LINES = 160, 8
@@ -41,7 +42,7 @@ def _tests(report: Report) -> Iterator[str]:
     if len(found) == 1:
         yield f"Test: {next(iter(found))}."
     elif found:
-        yield f"Tests: {'; '.join(f'{test}: {_some(list(where), 3)}' for test, where in found.items())}."
+        yield f"Tests: {'; '.join(f'{test}: {some(list(where), 3)}' for test, where in found.items())}."
 
 
 def _gaps(report: Report) -> Iterator[str]:
@@ -67,7 +68,7 @@ def _missing(report: Report) -> Iterator[str]:
             places = max(decimals(found.difference.value, found.difference.low, found.difference.high), 2)
             ranges.append(f"{found.metric} {number(lost.worst, places)} to {number(lost.best, places)}")
     for line, ranges in told.items():
-        yield f"{line}; had they been as bad or as good as can be, b - a: {_some(ranges, 4)}." if ranges else f"{line}."
+        yield f"{line}; had they been as bad or as good as can be, b - a: {some(ranges, 4)}." if ranges else f"{line}."
 
 
 def _remarks(report: Report) -> Iterator[str]:
@@ -78,7 +79,7 @@ def _remarks(report: Report) -> Iterator[str]:
             where = _where(name, row.run, told.entry, f"{told.metric} on {told.task}", ": ")
             found.setdefault(told.difference.reason, {})[where] = None
     for reason, places in found.items():
-        yield f"{_some(list(places), 3)}: {reason}."
+        yield f"{some(list(places), 3)}: {reason}."
 
 
 def _flipped(report: Report) -> Iterator[str]:
@@ -92,10 +93,6 @@ def _flipped(report: Report) -> Iterator[str]:
 def _where(name: Callable[[str, str], str], run: str, entry: str, task: str, between: str = " on ") -> str:
     candidate = name(run, entry)
     return f"{candidate}{between}{task}" if candidate else task
-
-
-def _some(items: Sequence[str], most: int) -> str:
-    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
 
 
 def provenance_lines(report: Report, *, full: bool = False) -> list[str]:

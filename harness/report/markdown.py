@@ -18,3 +18,12 @@ def plain_text(text: str) -> str:
     """Text that Markdown leaves as it is: one line, no HTML, no emphasis or links out of names."""
     escaped = "".join(f"\\{char}" if char in "\\`*<>" else char for char in " ".join(text.split()))
     return escaped.replace("](", "]\\(")
+
+
+def some(items: Sequence[str], most: int) -> str:
+    """The first names, and how many more there are.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")

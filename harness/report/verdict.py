@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 from harness.gate.planned import rounded
 from harness.gate.verdict import RuleResult, Verdict
-from harness.report.markdown import grid, plain_text
+from harness.report.markdown import grid, plain_text, some
 from harness.report.numbers import plain, with_interval
 from harness.report.summary import TextTable
 
@@ -27,7 +28,7 @@ def headline(verdict: Verdict) -> str:
     n = len(verdict.rules)
     if verdict.verdict == "passed":
         return f"passed: {n} check{'s' if n > 1 else ''}"
-    named = [result.name for result in verdict.worst_first() if result.verdict == verdict.verdict]
+    named = verdict.names(result for result in verdict.worst_first() if result.verdict == verdict.verdict)
     more = f", … {len(named) - 3} more" if len(named) > 3 else ""
     others = [f"{count} {word}" for word, count in counts.items() if word != verdict.verdict]
     rest = f"; {', '.join(others)}" if others else ""
@@ -46,9 +47,17 @@ def about(verdict: Verdict) -> list[str]:
         tested = sum(rule.p_adjusted is not None for rule in verdict.rules)
         corrected = "" if verdict.correction == "none" or not tested else f", {verdict.correction} over {tested}"
         lines.append(f"alpha {verdict.alpha:g}{corrected}")
-    undecided = [result for result in verdict.worst_first() if result.verdict != "passed"]
-    reasons = dict.fromkeys(f"{result.name}: {result.reason}" for result in undecided if result.reason)
-    return [*lines, *reasons, *verdict.notes]
+    return [*lines, *_reasons(verdict), *verdict.notes]
+
+
+def _reasons(verdict: Verdict) -> Iterator[str]:
+    """Why checks did not pass, a line a reason, the worst first."""
+    found = [result for result in verdict.worst_first() if result.verdict != "passed" and result.reason]
+    told: dict[str | None, list[str]] = {}
+    for result, name in zip(found, verdict.names(found)):
+        told.setdefault(result.reason, []).append(name)
+    for reason, names in told.items():
+        yield f"{some(list(dict.fromkeys(names)), 3)}: {reason}"
 
 
 def verdict_markdown(verdict: Verdict) -> str:

@@ -4,6 +4,7 @@
 """
 
 from harness.store.columns import column_array
+from harness.store.faults import fault_of
 from harness.store.files import JOURNAL, RECORD, SAMPLES, SCHEMA, pretty, write_atomically, writing
 from harness.store.finding import find_run, run_before
 from harness.store.folders import create_run, is_finished, is_run_id, run_folders, slug
@@ -20,6 +21,7 @@ __all__ = [
     "SampleWriter",
     "column_array",
     "create_run",
+    "fault_of",
     "find_run",
     "is_finished",
     "is_run_id",

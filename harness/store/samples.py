@@ -118,6 +118,18 @@ def samples_table(folder: Path) -> Any:
         raise StoreError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
 
 
+def check_samples(folder: Path) -> None:
+    """Read the footer of ``samples.parquet`` and no row. Raises StoreError where it is not there or damaged."""
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    path = _samples_path(folder)
+    try:
+        pq.ParquetFile(path).close()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise StoreError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+
+
 def _samples_path(folder: Path) -> Path:
     path = folder / SAMPLES
     if not path.is_file():

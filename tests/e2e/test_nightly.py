@@ -68,7 +68,9 @@ def test_a_planted_regression_is_found_and_named(nights: Path) -> None:
 
 def test_twenty_samples_cannot_tell(nights: Path) -> None:
     assert night(nights, "limit=20").code == 0
-    said = gate(nights, "--json")
+    refused = gate(nights)
+    assert (refused.code, "prompt: sample" in refused.err) == (2, True)  # of twenty questions, two others are the examples
+    said = gate(nights, "--json", "--allow", "prompt")
     document = json.loads(said.out)
     assert (said.code, document["verdict"]) == (3, "inconclusive"), said.out
     undecided = {rule["task"]: rule["needed_n"] for rule in document["rules"] if rule["verdict"] == "inconclusive"}

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 def shown(notebook: Any) -> list[str]:
     """The text of what every cell puts out, however many pieces it comes in."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    texts = [[output["text"] if "text" in output else output["data"]["text/plain"] for output in cell.outputs] for cell in cells]
+    texts = [[out["text"] if "text" in out else out["data"]["text/plain"] for out in cell.outputs] for cell in cells]
     return ["".join(pieces) for pieces in texts]
 
 

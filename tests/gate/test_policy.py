@@ -47,8 +47,8 @@ def test_a_run_config_is_no_policy_in_one_line(tmp_path: Path, text: str) -> Non
     with pytest.raises(ConfigError) as caught:
         load_gate(path)
     [problem] = caught.value.problems
-    assert problem.endswith("policy.yaml:1:1: this is a run config; in a policy file the keys of gate: (rules, baseline, …) stand "
-                            "at the top")
+    assert problem.endswith(
+        "policy.yaml:1:1: this is a run config; at the top of a policy file stand the keys of gate: rules, baseline, …")
 
 
 def test_a_record_is_checked_again() -> None:
