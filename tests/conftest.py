@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The same examples every time: what is found by chance is found at a desk, with HYPOTHESIS_EXPLORE=1, and not in a gate.
-settings.register_profile("the same", derandomize=not os.environ.get("HYPOTHESIS_EXPLORE"))
+# The same examples every time: what is found by chance is found at a desk, with HYPOTHESIS_EXPLORE=1, and not in a gate. Nor is
+# a busy machine a fault of the code: no example has a deadline.
+settings.register_profile("the same", derandomize=not os.environ.get("HYPOTHESIS_EXPLORE"), deadline=None,
+                          suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("the same")
 
 ROOT = Path(__file__).resolve().parent.parent
