@@ -12,10 +12,11 @@ from typing import Any, ClassVar, Self, TypeAlias
 import numpy as np
 
 from harness.errors import MetricError
+from harness.metrics.around import AroundMetric
 from harness.metrics.folds import FITTED_ON, Item, Parts, folds_of, parts_by_slice
 from harness.metrics.labels import is_several, label_set, true_label
 from harness.metrics.scores import ScoreMetric
-from harness.protocols import Backend, Metric
+from harness.protocols import Metric
 from harness.stats.bootstrap import IntArray
 from harness.types import FloatArray, Key, Label, Output, Sample, Scores, Table
 
@@ -35,7 +36,7 @@ class Rows:
 
 
 @dataclass(frozen=True, repr=False)
-class CrossFitted(Metric):
+class CrossFitted(AroundMetric):
     """Base: ``metric`` of answers that were made with what was fitted on other samples. A subclass gives :meth:`fitted`.
 
     ``folds`` parts of the samples, by group where they have groups, stratified by target; for each part the rest is fitted on.
@@ -49,7 +50,6 @@ class CrossFitted(Metric):
     bounds: ClassVar[tuple[float | None, float | None]] = (None, None)
     fits_outputs: ClassVar[bool] = True
 
-    metric: Metric
     folds: int = field(default=5, kw_only=True)
     repeats: int = field(default=1, kw_only=True)
     seed: int = field(default=0, kw_only=True)
@@ -95,15 +95,6 @@ class CrossFitted(Metric):
     def fault(self, scores: FloatArray) -> str | None:
         """Why the scores of a row cannot be used, if so."""
         return None
-
-    def for_language(self, language: str) -> Self:
-        return dataclasses.replace(self, metric=self.metric.for_language(language))
-
-    def needs_roles(self) -> Mapping[str, type]:
-        return self.metric.needs_roles()
-
-    def open(self, roles: Mapping[str, Backend]) -> Self:
-        return dataclasses.replace(self, metric=self.metric.open(roles))
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
         """A copy that knows the folds and the labels. Raises MetricError for lists of labels, where folds cannot be made, or

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from harness.errors import MetricError, did_you_mean
-from harness.protocols import Backend, Metric
+from harness.metrics.around import AroundMetric
 from harness.types import FloatArray, Output, Sample, Scores, Table
 
 
@@ -60,7 +60,7 @@ def too_few_groups(defined: Sequence[str], by: str, what: str) -> str | None:
 
 
 @dataclass(frozen=True, repr=False)
-class GroupedMetric(Metric):
+class GroupedMetric(AroundMetric):
     """Base of the metrics of a metric by group. Its rows are the code of the group, then the row of the metric inside.
 
     ``metric`` may be any metric whose value follows from rows; ``by`` names the slice (or the field of the input) that tells
@@ -69,7 +69,6 @@ class GroupedMetric(Metric):
 
     family: ClassVar[str] = "fairness"
 
-    metric: Metric
     by: str = ""
     labels: tuple[str, ...] = field(default=(), repr=False, compare=False, kw_only=True)
 
@@ -79,15 +78,6 @@ class GroupedMetric(Metric):
         for name, value in (("needs", inner.needs | {"slices"}), ("scope", inner.scope), ("unit", inner.unit),
                             ("columns", ("group", *inner.columns)), ("order_matters", inner.order_matters)):
             object.__setattr__(self, name, value)
-
-    def for_language(self, language: str) -> Self:
-        return dataclasses.replace(self, metric=self.metric.for_language(language))
-
-    def needs_roles(self) -> Mapping[str, type]:
-        return self.metric.needs_roles()
-
-    def open(self, roles: Mapping[str, Backend]) -> Self:
-        return dataclasses.replace(self, metric=self.metric.open(roles))
 
     def prepare(self, samples: Iterable[Sample]) -> Self:
         """A copy that knows the groups; the metric inside is prepared on all samples."""
